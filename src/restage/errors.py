@@ -2,4 +2,4 @@
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong. The message is one line: where, what is wrong, what to do."""
+    """Something given is wrong; the message is one line: where, what is wrong, what to do."""

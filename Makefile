@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up what they need; everything is made in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores all --quiet rules host
+
+.PHONY: setup demo test lint paper clean
+
+setup: .venv/ready
+
+# Everything is pinned in requirements.lock. For another build of torch (CUDA, ROCm) install it into
+# .venv afterwards.
+.venv/ready: requirements.lock pyproject.toml
+	@echo "Setting up .venv with $$($(PYTHON) --version); about 2 GB and two to five minutes."
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m restage.gazetteer results/demo/data
+	@$(SNAKEMAKE) --configfile config/demo.yaml
+	@$(BIN)/python -m restage.tables results/demo/tables/in_domain.csv
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+# The paper's whole grid: needs GPUs (GPUS=2 for two), the network and days.
+GPUS ?= 1
+paper: setup
+	$(SNAKEMAKE) --resources gpu=$(GPUS)
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,46 @@
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+# A --configfile of one's own replaces the paper's grid instead of being merged into it.
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=config["results"],
+    logs=config["results"] + "/logs",
+    stores=config["results"] + "/stores",
+
+
+include: "rules/collections.smk"
+include: "rules/ranked_lists.smk"
+include: "rules/first_stage.smk"
+include: "rules/finetune.smk"
+include: "rules/rerank.smk"
+include: "rules/evaluate.smk"
+
+
+wildcard_constraints:
+    backbone=r"[^/]+",
+    collection=r"[^/]+",
+    dataset=r"[^/]+",
+    first_stage=r"[^/]+",
+    kind="collections|datasets|ranked_lists",
+    name=r"[^/]+",
+    recipe=r"[^/]+",
+    seed=r"\d+",
+    tokenizer=r"[^/]+",
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.models.input,
+        rules.runs.input,
+        rules.lists.input,

@@ -1,0 +1,56 @@
+# Passages, queries and qrels, from ir_datasets or a folder, into stores.
+
+
+rule text_store:
+    input:
+        lambda w: files_of(w.kind, w.name),
+    output:
+        directory("<stores>/texts/{kind}/{name}"),
+    log:
+        "<logs>/texts/{kind}/{name}.log",
+    params:
+        source=lambda w: source_of(w.kind, w.name),
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/text_store.py"
+
+
+rule token_store:
+    input:
+        "<stores>/texts/{kind}/{name}",
+    output:
+        directory("<stores>/tokens/{tokenizer}/{kind}/{name}"),
+    log:
+        "<logs>/tokens/{tokenizer}/{kind}/{name}.log",
+    params:
+        model=lambda w: model_of(w.tokenizer),
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    conda:
+        "../envs/model.yaml"
+    script:
+        "../workflow/scripts/token_store.py"
+
+
+rule qrels:
+    input:
+        lambda w: qrels_files(config["datasets"][w.dataset]),
+    output:
+        "<stores>/qrels/{dataset}.parquet",
+    log:
+        "<logs>/qrels/{dataset}.log",
+    params:
+        source=lambda w: config["datasets"][w.dataset],
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/qrels.py"

@@ -1,0 +1,142 @@
+# The configuration, complete and checked, and the functions that the rules share.
+import re
+import sys
+
+from restage.config import load, stage
+from restage.errors import InputError
+
+try:
+    config.update(
+        load(
+            config,
+            workflow.source_path("../workflow/schemas/config.schema.yaml"),
+            workflow.configfiles,
+        )
+    )
+except InputError as error:
+    # Snakemake would put its own lines around an exception; this prints the one line.
+    sys.exit(f"error: {error}")
+
+
+def named(names):
+    """A wildcard constraint that fits these names only."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def engine(*engines):
+    """The wildcard constraint of first stages with one of these engines."""
+    stages = config["first_stages"].items()
+    return named(name for name, stage in stages if stage["engine"] in engines)
+
+
+def list_format(*formats):
+    """The wildcard constraint of ranked lists in one of these formats."""
+    lists = config["ranked_lists"].items()
+    return named(name for name, given in lists if given["format"] in formats)
+
+
+def groups():
+    return list(dict.fromkeys(dataset["group"] for dataset in config["datasets"].values()))
+
+
+def datasets_of(group):
+    return [name for name, given in config["datasets"].items() if given["group"] == group]
+
+
+def source_of(kind, name):
+    """Where passages or queries come from."""
+    given = config[kind][name]
+    return given["queries"] if kind == "ranked_lists" else given
+
+
+def files_of(kind, name):
+    """The files on this machine that a text store is made from."""
+    source = source_of(kind, name)
+    if "path" not in source:
+        return []
+    if kind == "collections":
+        return [f"{source['path']}/corpus.jsonl"]
+    return [f"{source['path']}/queries.jsonl", *qrels_files(source)]
+
+
+def qrels_files(source):
+    """The file on this machine that qrels are read from."""
+    if not source:
+        return []
+    if "qrels" in source:
+        return [source["qrels"]]
+    return [f"{source['path']}/qrels/{source['split']}.tsv"] if "split" in source else []
+
+
+def tokenizer_of(backbone):
+    """The name of a backbone's tokenizer; backbones with the same model share its token store."""
+    return re.sub(r"[^\w.-]+", "--", config["backbones"][backbone]["model"])
+
+
+def model_of(tokenizer):
+    models = {tokenizer_of(name): given["model"] for name, given in config["backbones"].items()}
+    return models[tokenizer]
+
+
+def tokens(backbone, kind, name):
+    return f"<stores>/tokens/{tokenizer_of(backbone)}/{kind}/{name}"
+
+
+def local_file(lists, part):
+    """A file of ranked lists: where it lies on this machine, or where it is downloaded to."""
+    return config["ranked_lists"][lists][part].get("path") or f"<results>/downloads/{lists}/{part}"
+
+
+def growing(amount):
+    """A resource that grows with each attempt at a job."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def retrieval_gpus(first_stage):
+    lexical = config["first_stages"][first_stage]["engine"] == "pisa"
+    return 0 if lexical else config["compute"]["gpus_per_scoring"]
+
+
+def mining_settings(lists):
+    """A first stage's settings at the depth that its lists are mined to."""
+    lists = config["ranked_lists"][lists]
+    return {**config["first_stages"][lists["first_stage"]], "depth": lists["depth"]}
+
+
+def stage_of(wildcards):
+    """The last stage of a recipe: the recipe it goes on from, and its objective."""
+    return stage(config, wildcards.recipe)
+
+
+def lists_of(wildcards):
+    """The ranked lists that the last stage of a recipe is trained on."""
+    return stage_of(wildcards).objective["ranked_lists"]
+
+
+def evaluated(pattern, **fixed):
+    """Paths of every re-ranked run, by any pattern of first stage, dataset, model and seed."""
+    values = {
+        "first_stage": config["first_stages"],
+        "dataset": config["datasets"],
+        "backbone": config["backbones"],
+        "recipe": config["recipes"],
+        "seed": config["seeds"],
+    }
+    return expand(pattern, **{**values, **fixed})
+
+
+RUN = "<results>/runs/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.run.gz"
+MEASURES = "<results>/measures/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.parquet"
+FIRST_STAGE_RUN = "<results>/first_stage/{first_stage}/{dataset}.run.gz"
+FIRST_STAGE_MEASURES = "<results>/measures/{first_stage}/{dataset}.parquet"
+MODEL = "<results>/models/{backbone}/{recipe}/{seed}"
+
+
+def table_order(datasets):
+    """The order of rows and columns in a table: that of the configuration."""
+    return {
+        "first_stages": list(config["first_stages"]),
+        "models": [(b, r) for b in config["backbones"] for r in config["recipes"]],
+        "datasets": list(datasets),
+        "measures": {name: config["datasets"][name]["measures"] for name in datasets},
+    }

@@ -1,0 +1,90 @@
+# Measures per query of every run, and the tables made from them.
+
+
+localrules:
+    tables,
+    measure_first_stage,
+    measure,
+    group_table,
+    comparisons,
+
+
+rule tables:
+    input:
+        expand("<results>/tables/{group}.{format}", group=groups(), format=["csv", "md", "tex"]),
+        expand("<results>/tables/{name}.csv", name=["significance", "equivalence"]) if groups() else [],
+
+
+rule measure_first_stage:
+    input:
+        run=FIRST_STAGE_RUN,
+        qrels="<stores>/qrels/{dataset}.parquet",
+    output:
+        FIRST_STAGE_MEASURES,
+    log:
+        "<logs>/measures/{first_stage}/{dataset}.log",
+    params:
+        measures=lambda w: config["datasets"][w.dataset]["measures"],
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/measure.py"
+
+
+use rule measure_first_stage as measure with:
+    input:
+        run=RUN,
+        qrels="<stores>/qrels/{dataset}.parquet",
+    output:
+        MEASURES,
+    log:
+        "<logs>/measures/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.log",
+
+
+rule group_table:
+    input:
+        first_stages=lambda w: evaluated(FIRST_STAGE_MEASURES, dataset=datasets_of(w.group)),
+        models=lambda w: evaluated(MEASURES, dataset=datasets_of(w.group)),
+    output:
+        csv="<results>/tables/{group}.csv",
+        md="<results>/tables/{group}.md",
+        tex="<results>/tables/{group}.tex",
+    log:
+        "<logs>/tables/{group}.log",
+    params:
+        order=lambda w: table_order(datasets_of(w.group)),
+        statistics=config["statistics"],
+        seed=config["seeds"][0],
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    wildcard_constraints:
+        group=named(groups()),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/group_table.py"
+
+
+rule comparisons:
+    input:
+        first_stages=evaluated(FIRST_STAGE_MEASURES),
+        models=evaluated(MEASURES),
+    output:
+        significance="<results>/tables/significance.csv",
+        equivalence="<results>/tables/equivalence.csv",
+    log:
+        "<logs>/tables/comparisons.log",
+    params:
+        order=table_order(config["datasets"]),
+        statistics=config["statistics"],
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/comparisons.py"

@@ -1,0 +1,40 @@
+# Fine-tuning: one rule for every stage of every recipe.
+
+
+rule models:
+    input:
+        evaluated(MODEL),
+
+
+localrules:
+    models,
+
+
+rule finetune:
+    input:
+        start=lambda w: (
+            f"<results>/models/{w.backbone}/{stage_of(w).previous}/{w.seed}"
+            if stage_of(w).previous
+            else []
+        ),
+        lists=lambda w: f"<results>/ranked_lists/{lists_of(w)}",
+        queries=lambda w: tokens(w.backbone, "ranked_lists", lists_of(w)),
+        passages=lambda w: tokens(
+            w.backbone, "collections", config["ranked_lists"][lists_of(w)]["collection"]
+        ),
+    output:
+        directory(MODEL),
+    log:
+        "<logs>/models/{backbone}/{recipe}/{seed}.log",
+    params:
+        backbone=lambda w: config["backbones"][w.backbone],
+        objective=lambda w: stage_of(w).objective,
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=config["compute"]["gpus_per_training"],
+        mem_mb=growing(16000),
+        runtime=growing(2880),
+    conda:
+        "../envs/model.yaml"
+    script:
+        "../workflow/scripts/finetune.py"

@@ -1,0 +1,131 @@
+# First stages: an index per collection, a run per dataset, and runs to mine ranked lists from.
+
+
+localrules:
+    import_run,
+    model_index_pisa,
+
+
+rule index_pisa:
+    input:
+        "<stores>/texts/collections/{collection}",
+    output:
+        directory("<results>/indexes/pisa/{collection}"),
+    log:
+        "<logs>/indexes/pisa/{collection}.log",
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(240),
+    conda:
+        "../envs/retrieval.yaml"
+    script:
+        "../workflow/scripts/index_pisa.py"
+
+
+rule model_index_pisa:
+    input:
+        "<results>/indexes/pisa/{collection}",
+    output:
+        directory("<results>/indexes/{first_stage}/{collection}"),
+    log:
+        "<logs>/indexes/{first_stage}/{collection}.log",
+    params:
+        settings=lambda w: config["first_stages"][w.first_stage],
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    wildcard_constraints:
+        first_stage=engine("pisa"),
+    conda:
+        "../envs/retrieval.yaml"
+    script:
+        "../workflow/scripts/model_index_pisa.py"
+
+
+rule index:
+    input:
+        "<stores>/texts/collections/{collection}",
+    output:
+        directory("<results>/indexes/{first_stage}/{collection}"),
+    log:
+        "<logs>/indexes/{first_stage}/{collection}.log",
+    params:
+        settings=lambda w: config["first_stages"][w.first_stage],
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=config["compute"]["gpus_per_scoring"],
+        mem_mb=growing(32000),
+        runtime=growing(1440),
+    wildcard_constraints:
+        first_stage=engine("dense", "late_interaction"),
+    conda:
+        "../envs/retrieval.yaml"
+    script:
+        "../workflow/scripts/index.py"
+
+
+rule retrieve:
+    input:
+        index=lambda w: (
+            f"<results>/indexes/{w.first_stage}/{config['datasets'][w.dataset]['collection']}"
+        ),
+        queries="<stores>/texts/datasets/{dataset}",
+    output:
+        "<results>/first_stage/{first_stage}/{dataset}.run.gz",
+    log:
+        "<logs>/first_stage/{first_stage}/{dataset}.log",
+    params:
+        settings=lambda w: config["first_stages"][w.first_stage],
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=lambda w: retrieval_gpus(w.first_stage),
+        mem_mb=growing(16000),
+        runtime=growing(240),
+    wildcard_constraints:
+        first_stage=engine("pisa", "dense", "late_interaction"),
+    conda:
+        "../envs/retrieval.yaml"
+    script:
+        "../workflow/scripts/retrieve.py"
+
+
+use rule retrieve as mine with:
+    input:
+        index=lambda w: (
+            "<results>/indexes/{first_stage}/{collection}".format(**config["ranked_lists"][w.lists])
+        ),
+        queries="<stores>/texts/ranked_lists/{lists}",
+    output:
+        "<results>/mined/{lists}.run.gz",
+    log:
+        "<logs>/mined/{lists}.log",
+    params:
+        settings=lambda w: mining_settings(w.lists),
+    resources:
+        gpu=lambda w: retrieval_gpus(config["ranked_lists"][w.lists]["first_stage"]),
+        mem_mb=growing(16000),
+        runtime=growing(1440),
+    wildcard_constraints:
+        lists=list_format("first_stage"),
+
+
+rule import_run:
+    input:
+        run=lambda w: config["first_stages"][w.first_stage]["path"].format(dataset=w.dataset),
+        qrels="<stores>/qrels/{dataset}.parquet",
+    output:
+        "<results>/first_stage/{first_stage}/{dataset}.run.gz",
+    log:
+        "<logs>/first_stage/{first_stage}/{dataset}.log",
+    params:
+        depth=lambda w: config["first_stages"][w.first_stage]["depth"],
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    wildcard_constraints:
+        first_stage=engine("run"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/import_run.py"

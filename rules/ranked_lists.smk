@@ -1,0 +1,68 @@
+# Training data: ranked lists from files or mined by a first stage, as column stores.
+
+
+rule lists:
+    input:
+        expand("<results>/ranked_lists/{lists}", lists=config["ranked_lists"]),
+
+
+localrules:
+    lists,
+    download,
+
+
+rule download:
+    output:
+        "<results>/downloads/{lists}/{part}",
+    log:
+        "<logs>/downloads/{lists}/{part}.log",
+    params:
+        file=lambda w: config["ranked_lists"][w.lists][w.part],
+    resources:
+        mem_mb=500,
+        runtime=600,
+    wildcard_constraints:
+        lists=list_format("trec_run", "rankgpt"),
+        part="source|permutations|candidates",
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/download.py"
+
+
+rule ranked_lists_from_run:
+    input:
+        run=lambda w: (
+            f"<results>/mined/{w.lists}.run.gz"
+            if config["ranked_lists"][w.lists]["format"] == "first_stage"
+            else local_file(w.lists, "source")
+        ),
+        queries="<stores>/texts/ranked_lists/{lists}",
+        passages=lambda w: f"<stores>/texts/collections/{config['ranked_lists'][w.lists]['collection']}",
+        qrels=lambda w: qrels_files(config["ranked_lists"][w.lists]["qrels"]),
+    output:
+        directory("<results>/ranked_lists/{lists}"),
+    log:
+        "<logs>/ranked_lists/{lists}.log",
+    params:
+        settings=lambda w: config["ranked_lists"][w.lists],
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    wildcard_constraints:
+        lists=list_format("trec_run", "first_stage"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/ranked_lists.py"
+
+
+use rule ranked_lists_from_run as ranked_lists_from_rankgpt with:
+    input:
+        permutations=lambda w: local_file(w.lists, "permutations"),
+        candidates=lambda w: local_file(w.lists, "candidates"),
+        queries="<stores>/texts/ranked_lists/{lists}",
+        passages=lambda w: f"<stores>/texts/collections/{config['ranked_lists'][w.lists]['collection']}",
+        qrels=lambda w: qrels_files(config["ranked_lists"][w.lists]["qrels"]),
+    wildcard_constraints:
+        lists=list_format("rankgpt"),

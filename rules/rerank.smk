@@ -1,0 +1,61 @@
+# Re-ranking: a model scores the union of all first stages' candidates; runs are cut from that.
+
+
+rule runs:
+    input:
+        evaluated(RUN),
+        evaluated(FIRST_STAGE_RUN),
+
+
+localrules:
+    runs,
+    rerank,
+
+
+rule score:
+    input:
+        model=MODEL,
+        runs=expand(FIRST_STAGE_RUN, first_stage=config["first_stages"], allow_missing=True),
+        query_texts="<stores>/texts/datasets/{dataset}",
+        passage_texts=lambda w: (
+            f"<stores>/texts/collections/{config['datasets'][w.dataset]['collection']}"
+        ),
+        queries=lambda w: tokens(w.backbone, "datasets", w.dataset),
+        passages=lambda w: tokens(
+            w.backbone, "collections", config["datasets"][w.dataset]["collection"]
+        ),
+    output:
+        "<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",
+    log:
+        "<logs>/scores/{backbone}/{recipe}/{seed}/{dataset}.log",
+    params:
+        rerank=config["rerank"],
+        segment_ids=lambda w: config["backbones"][w.backbone]["segment_ids"],
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=config["compute"]["gpus_per_scoring"],
+        mem_mb=growing(16000),
+        runtime=growing(480),
+    conda:
+        "../envs/model.yaml"
+    script:
+        "../workflow/scripts/score.py"
+
+
+rule rerank:
+    input:
+        candidates=FIRST_STAGE_RUN,
+        scores="<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",
+    output:
+        RUN,
+    log:
+        "<logs>/runs/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.log",
+    params:
+        depth=config["rerank"]["depth"],
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow/scripts/rerank.py"

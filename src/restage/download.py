@@ -1,0 +1,71 @@
+"""Downloads that go on where they stopped and are checked when they are whole."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import requests
+
+from restage.errors import InputError
+from restage.log import Progress, log
+
+CHUNK = 1 << 20
+ATTEMPTS = 5
+
+
+def download(url: str, path: str | os.PathLike, sha256: str | None) -> None:
+    """Download ``url`` to ``path``; what an earlier attempt left is kept and continued.
+
+    Raises:
+        InputError: the server refuses, the connection keeps breaking, or the file's SHA-256 is
+            not ``sha256``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not a name of this process's own: the next attempt must find it.
+    part = path.with_name(f".{path.name}.part")
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _continue(url, part)
+            break
+        except requests.RequestException as error:
+            if attempt == ATTEMPTS or _refused(error):
+                raise InputError(
+                    f"{url}: {error}; check the address and the connection, or fetch the file "
+                    "yourself and give its 'path' instead"
+                ) from None
+            log.info("%s; going on in attempt %d", error, attempt + 1)
+    found = _sha256(part)
+    if sha256 and found != sha256:
+        part.unlink()
+        raise InputError(f"{url}: sha256 is {found}, not {sha256}; check the one in the config")
+    log.info("sha256 %s%s", found, "" if sha256 else " (not checked: the configuration has none)")
+    os.replace(part, path)
+
+
+def _refused(error: requests.RequestException) -> bool:
+    return error.response is not None and 400 <= error.response.status_code < 500
+
+
+def _continue(url: str, part: Path) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={done}-"} if done else {}
+    with requests.get(url, headers=headers, stream=True, timeout=60) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # there is nothing after what we have
+        response.raise_for_status()
+        goes_on = response.status_code == requests.codes.partial_content
+        length = int(response.headers.get("Content-Length") or 0)
+        total = (done if goes_on else 0) + length
+        progress = Progress(total // CHUNK or None, "MiB")
+        with part.open("ab" if goes_on else "wb") as file:
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                progress.add(1)
+    if length and part.stat().st_size < total and "Content-Encoding" not in response.headers:
+        raise requests.ConnectionError("the connection ended too soon", response=None)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

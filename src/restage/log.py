@@ -1,0 +1,67 @@
+"""What a job tells while it works: lines on the terminal and in its log file."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from restage.errors import InputError
+
+log = logging.getLogger("restage")
+
+
+def start(path: str | os.PathLike, job: str) -> None:
+    """Send this process's messages to the terminal and to ``path``; ``job`` opens each line.
+
+    An ``InputError`` ends the process with its one line instead of a traceback.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    terminal, file = logging.StreamHandler(), logging.FileHandler(path, mode="w")
+    terminal.setFormatter(logging.Formatter(f"{job}: %(message)s"))
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[terminal, file])
+    log.setLevel(logging.INFO)
+    sys.excepthook = _report
+
+
+def _report(kind, error, traceback) -> None:
+    known = issubclass(kind, InputError)
+    log.error(f"error: {error}" if known else "failed", exc_info=None if known else error)
+
+
+@contextmanager
+def native_output_to(path: str | os.PathLike) -> Iterator[None]:
+    """Append what native code writes to the terminal (its own progress bars) to a file instead."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(path, "ab") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+class Progress:
+    """Counts work done and tells every ``seconds`` how far it is and how long it will take."""
+
+    def __init__(self, total: int | None, unit: str, seconds: float = 10):
+        self.total, self.unit, self.seconds, self.done = total, unit, seconds, 0
+        self.begin = self.told = time.monotonic()
+
+    def add(self, count: int, note: str = "") -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.told >= self.seconds:
+            self.told = now
+            log.info("%s%s", self, note and f", {note}")
+
+    def __str__(self) -> str:
+        rate = self.done / max(time.monotonic() - self.begin, 1e-9)
+        of = f" of {self.total:,}" if self.total else ""
+        left = f", {(self.total - self.done) / rate:,.0f} s left" if self.total and rate else ""
+        return f"{self.done:,}{of} {self.unit}, {rate:,.1f}/s{left}"

@@ -1,0 +1,517 @@
+"""Ranked lists: read from TREC runs and RankGPT files, kept as memory-mapped integer columns."""
+
+import gzip
+import io
+import json
+import os
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from sklearn.model_selection import train_test_split
+
+from restage.errors import InputError
+from restage.files import complete
+from restage.texts import TextStore
+
+BLOCK_BYTES = 1 << 24
+LISTS_PER_BLOCK = 4096
+RUN_COLUMNS = ["query", "q0", "passage", "rank", "score", "tag"]
+
+
+@dataclass
+class Stats:
+    """What was read and what became of it; ``dropped`` counts lists, and passages of kept lists."""
+
+    lines: int = 0
+    lists: int = 0
+    repaired: int = 0
+    dropped: Counter = field(default_factory=Counter)
+    dropped_passages: Counter = field(default_factory=Counter)
+
+
+class Block(NamedTuple):
+    """Whole lists: query ids (lists), their sizes (lists), passage ids and scores (passages)."""
+
+    queries: list[str]
+    sizes: np.ndarray
+    passages: pa.Array
+    scores: np.ndarray | None
+
+
+# --- TREC runs -----------------------------------------------------------------------------------
+
+
+def read_trec_run(path: str | os.PathLike, stats: Stats) -> Iterator[Block]:
+    """Stream a TREC run (plain, .gz or .zst; tab or blank separated) as blocks of whole lists.
+
+    Lines of a query must follow one another, their ranks ascending. Memory is bounded by the
+    block, not by the run.
+
+    Raises:
+        InputError: with file and line: a line that is not six columns with an integer rank and a
+            finite score, ranks that do not ascend, a file that is empty, truncated or not UTF-8.
+    """
+    rest = None
+    for block in _byte_blocks(path):
+        rows = _parse(path, block, stats.lines)
+        stats.lines += len(rows)
+        # The last list may go on in the next block: it waits until then.
+        rows = pa.concat_tables([rest, rows]).combine_chunks() if rest else rows
+        starts = _list_starts(rows)
+        yield from _whole_lists(path, rows.slice(0, starts[-1]), stats)
+        rest = rows.slice(starts[-1])
+    if rest is None:
+        raise InputError(f"{path}: the file is empty; it should be a TREC run")
+    yield from _whole_lists(path, rest, stats, at_end=True)
+
+
+def _byte_blocks(path: str | os.PathLike) -> Iterator[bytes]:
+    """Blocks of whole lines."""
+    rest = b""
+    with _decompressed(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            end = block.rfind(b"\n") + 1
+            if end:
+                yield rest + block[:end]
+            rest = block[end:] if end else rest + block
+    if rest.strip():
+        yield rest
+
+
+@contextmanager
+def _decompressed(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    opener = {".gz": gzip.open, ".zst": lambda p: pa.input_stream(p, compression="zstd")}
+    try:
+        with opener.get(Path(path).suffix, lambda p: open(p, "rb"))(str(path)) as file:
+            yield file
+    except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read to its end ({error}); fetch it again") from None
+
+
+def _parse(path: str | os.PathLike, block: bytes, lines_before: int) -> pa.Table:
+    delimiter = "\t" if b"\t" in block.split(b"\n", 1)[0] else " "
+    if delimiter == " " and b"  " in block:
+        block = re.sub(rb" +", b" ", block)
+    try:
+        rows = pa.csv.read_csv(
+            pa.py_buffer(block),
+            pa.csv.ReadOptions(column_names=RUN_COLUMNS, block_size=len(block) + 1),
+            pa.csv.ParseOptions(
+                delimiter=delimiter, quote_char=False, double_quote=False, ignore_empty_lines=False
+            ),
+            pa.csv.ConvertOptions(
+                include_columns=["query", "passage", "rank", "score"],
+                column_types={
+                    "query": pa.string(),
+                    "passage": pa.string(),
+                    "rank": pa.int64(),
+                    "score": pa.float64(),
+                },
+                null_values=[],
+            ),
+        ).combine_chunks()
+    except pa.ArrowInvalid as error:
+        raise _bad_line(path, block, delimiter.encode(), lines_before) or InputError(
+            f"{path}: {error}"
+        ) from None
+    bad = ~np.isfinite(rows["score"].to_numpy())
+    if bad.any():
+        raise _bad_line(path, block, delimiter.encode(), lines_before)
+    return rows
+
+
+def _bad_line(path, block: bytes, delimiter: bytes, lines_before: int) -> InputError | None:
+    """Find the line that the block parser stumbled over."""
+    for number, line in enumerate(block.splitlines(), start=lines_before + 1):
+        try:
+            _, _, _, rank, score, _ = line.decode().split(delimiter.decode())
+            int(rank)
+            if np.isfinite(float(score)):
+                continue
+            wrong = "the score is not finite"
+        except UnicodeDecodeError:
+            wrong = "not UTF-8"
+        except ValueError:
+            wrong = "not 'query Q0 passage rank score tag'"
+        return InputError(f"{path}:{number}: {wrong}: {line[:80]!r}; mend or remove the line")
+    return None
+
+
+def _list_starts(rows: pa.Table) -> np.ndarray:
+    codes = rows["query"].combine_chunks().dictionary_encode().indices.to_numpy()
+    return np.flatnonzero(np.diff(codes, prepend=-1))
+
+
+def _whole_lists(path, rows: pa.Table, stats: Stats, at_end: bool = False) -> Iterator[Block]:
+    if not len(rows):
+        return
+    starts = _list_starts(rows)
+    ranks = rows["rank"].to_numpy()
+    falls = np.diff(ranks) <= 0
+    falls[starts[1:] - 1] = False
+    if falls.any():
+        query = rows["query"][int(np.argmax(falls)) + 1]
+        raise InputError(
+            f"{path}: query {query}: ranks {ranks[np.argmax(falls)]} and "
+            f"{ranks[np.argmax(falls) + 1]} follow one another; sort each list by rank"
+        )
+    stats.lists += len(starts)
+    yield Block(
+        rows["query"].take(pa.array(starts)).to_pylist(),
+        np.diff(starts, append=len(rows)),
+        rows["passage"].combine_chunks(),
+        rows["score"].to_numpy().astype(np.float32),
+    )
+
+
+# --- RankGPT -------------------------------------------------------------------------------------
+
+
+def read_rankgpt(
+    permutations: str | os.PathLike, candidates: str | os.PathLike, invalid: str, stats: Stats
+) -> Iterator[Block]:
+    """Stream RankGPT's lists: permutation i, a string like ``[2] > [1]``, orders candidates i.
+
+    Args:
+        permutations: a JSON list of strings.
+        candidates: JSON lines (also inside a zip) with ``query_id`` and ``retrieved_passages``,
+            each of these with ``docid`` and ``rank``.
+        invalid: ``drop`` or ``repair`` a list that ``parse_permutation`` does not read.
+
+    Raises:
+        InputError: files that are not of this form, or of unequal numbers of entries.
+    """
+    orders = _load_permutations(permutations)
+    lists = _ordered(orders, _candidates(candidates), invalid, stats, permutations, candidates)
+    while some := list(islice(lists, LISTS_PER_BLOCK)):
+        queries, ordered = zip(*some, strict=True)
+        passages = pa.array([passage for order in ordered for passage in order], pa.string())
+        yield Block(list(queries), np.array([len(order) for order in ordered]), passages, None)
+
+
+def _ordered(orders, candidates, invalid, stats, permutations_path, candidates_path):
+    for number, (query, passages) in enumerate(candidates, start=1):
+        stats.lists = stats.lines = number
+        if number > len(orders):
+            raise InputError(
+                f"{permutations_path}: {len(orders)} permutations, but {candidates_path} has more "
+                "candidates; give the two files that belong together"
+            )
+        text = orders[number - 1]
+        order = parse_permutation(text, passages)
+        if order is None and invalid == "repair":
+            order = repair_permutation(text, passages)
+            stats.repaired += order is not None
+        if order is None:
+            stats.dropped["malformed permutation"] += 1
+        else:
+            yield query, [passages[rank] for rank in order]
+    if stats.lists != len(orders):
+        raise InputError(
+            f"{permutations_path}: {len(orders)} permutations, but {candidates_path} has "
+            f"{stats.lists} lists of candidates; give the two files that belong together"
+        )
+
+
+def parse_permutation(text: str, known: Iterable[int]) -> list[int] | None:
+    """Return the candidate ranks in the order of ``text``, or None where it is not valid.
+
+    Valid is, as in the study, exactly as many integers as candidates once brackets are removed and
+    the text is split at `` > ``, each of them a known candidate rank. A repeated entry keeps its
+    first place.
+    """
+    entries = text.replace("[", "").replace("]", "").strip().split(" > ")
+    order = _integers(entries)
+    valid = len(order) == len(entries) == len(known) and all(rank in known for rank in order)
+    return list(dict.fromkeys(order)) if valid else None
+
+
+def repair_permutation(text: str, known: Iterable[int]) -> list[int] | None:
+    """Return the entries that can be read, in their order, then the missing candidates in theirs.
+
+    Fewer than two entries are not an order (a refusal in prose): None.
+    """
+    entries = [entry.strip(" []().,;\n") for entry in text.split(">")]
+    order = [rank for rank in dict.fromkeys(_integers(entries)) if rank in known]
+    return list(dict.fromkeys([*order, *sorted(known)])) if len(order) > 1 else None
+
+
+def _integers(entries: list[str]) -> list[int]:
+    entries = [entry.strip() for entry in entries]
+    return [int(entry) for entry in entries if entry.isascii() and entry.isdecimal()]
+
+
+def _load_permutations(path: str | os.PathLike) -> list[str]:
+    try:
+        orders = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); fetch it again") from None
+    if not isinstance(orders, list) or not all(isinstance(order, str) for order in orders):
+        raise InputError(f"{path}: not a JSON list of strings; give RankGPT's permutations")
+    return orders
+
+
+def _candidates(path: str | os.PathLike) -> Iterator[tuple[str, dict[int, str]]]:
+    """Yield (query id, {rank: passage id}) of each JSON line."""
+    with _json_lines_file(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                entry = json.loads(line)
+                passages = {int(p["rank"]): str(p["docid"]) for p in entry["retrieved_passages"]}
+                query = str(entry["query_id"])
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    f"{path}:{number}: not an object with 'query_id' and 'retrieved_passages' of "
+                    f"'docid' and 'rank': {line[:60]!r}; mend or remove the line"
+                ) from None
+            yield query, passages
+
+
+@contextmanager
+def _json_lines_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    if Path(path).suffix != ".zip":
+        with _decompressed(path) as file:
+            yield file
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if name.endswith(".jsonl")]
+            members = [name for name in members if not name.startswith("__MACOSX/")]
+            if len(members) != 1:
+                raise InputError(f"{path}: has {len(members)} .jsonl members, not one; take one")
+            with archive.open(members[0]) as file:
+                yield io.BufferedReader(file, BLOCK_BYTES)
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read to its end ({error}); fetch it again") from None
+
+
+# --- the column store ----------------------------------------------------------------------------
+
+
+def ingest(
+    blocks: Iterable[Block],
+    folder: str | os.PathLike,
+    *,
+    queries: TextStore,
+    passages: TextStore,
+    qrels: Iterable[tuple[str, str, int]],
+    valid_fraction: float,
+    split_seed: int,
+    stats: Stats,
+) -> dict:
+    """Write ``folder`` with the column stores train/ and valid/ and with stats.json.
+
+    Lists are grouped by query in order of first appearance; ids become numbers of the text stores;
+    each passage gets its query's relevance label (0 without one). The split is that of
+    scikit-learn's ``train_test_split`` over the lists in this order, as in the study.
+
+    Dropped and counted: lists of unknown queries, unknown passages, second mentions of a passage
+    in a list, and lists that have no passage left.
+
+    Raises:
+        InputError: a query has two lists, or nothing is left to train on.
+    """
+    with complete(folder) as part:
+        part.mkdir()
+        columns = _Columns(part / "columns", len(queries))
+        labels = _Labels(qrels, queries, passages)
+        with columns:
+            for block in blocks:
+                columns.append(_numbered(block, queries, passages, labels, stats), folder)
+        sizes = columns.sizes()
+        if len(sizes) < 2:
+            raise InputError(f"{folder}: {len(sizes)} usable lists; check that ids match")
+        train, valid = np.arange(len(sizes)), np.arange(0)
+        if valid_fraction:
+            train, valid = train_test_split(
+                train, test_size=valid_fraction, random_state=split_seed
+            )
+        columns.copy(np.sort(train), part / "train")
+        columns.copy(np.sort(valid), part / "valid")
+        columns.remove()
+        result = _summary(stats, len(sizes), len(train), len(valid))
+        (part / "stats.json").write_text(json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def _summary(stats: Stats, kept: int, train: int, valid: int) -> dict:
+    return {
+        "lines": stats.lines,
+        "lists": stats.lists,
+        "kept": kept,
+        "train": train,
+        "valid": valid,
+        "repaired": stats.repaired,
+        "dropped": dict(sorted(stats.dropped.items())),
+        "dropped_passages": dict(sorted(stats.dropped_passages.items())),
+    }
+
+
+class _Labels:
+    """Relevance labels by (query number, passage number): a sorted column of keys."""
+
+    def __init__(
+        self, qrels: Iterable[tuple[str, str, int]], queries: TextStore, passages: TextStore
+    ):
+        self.width = len(passages)
+        keys, labels, qrels = [np.zeros(0, np.int64)], [np.zeros(0, np.int8)], iter(qrels)
+        while some := list(islice(qrels, 1 << 16)):
+            query, passage, label = zip(*some, strict=True)
+            query, passage = queries.numbers(query), passages.numbers(passage)
+            known = (query >= 0) & (passage >= 0)
+            keys.append((query * self.width + passage)[known])
+            labels.append(np.clip(label, -128, 127).astype(np.int8)[known])
+        keys, labels = np.concatenate(keys), np.concatenate(labels)
+        order = np.argsort(keys, kind="stable")
+        self.keys, self.labels = keys[order], labels[order]
+
+    def of(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        if not len(self.keys):
+            return np.zeros(len(queries), np.int8)
+        keys = queries * self.width + passages
+        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[place] == keys, self.labels[place], 0).astype(np.int8)
+
+
+def _numbered(
+    block: Block, queries: TextStore, passages: TextStore, labels: _Labels, stats: Stats
+) -> dict[str, np.ndarray]:
+    """The block as columns of numbers, without what is unknown or repeated."""
+    query = queries.numbers(block.queries)
+    stats.dropped["query not among the queries"] += int((query < 0).sum())
+    owner = np.repeat(np.arange(len(query)), block.sizes)
+    passage = passages.numbers(block.passages)
+    listed = query[owner] >= 0
+    known = listed & (passage >= 0)
+    stats.dropped_passages["not in the collection"] += int((listed & ~known).sum())
+    kept = np.flatnonzero(known)
+    _, first = np.unique(owner[kept] * len(passages) + passage[kept], return_index=True)
+    stats.dropped_passages["repeated in its list"] += len(kept) - len(first)
+    kept = kept[np.sort(first)]
+    sizes = np.bincount(owner[kept], minlength=len(query))
+    stats.dropped["no passage left"] += int(((sizes == 0) & (query >= 0)).sum())
+    columns = {
+        "queries": query[sizes > 0],
+        "sizes": sizes[sizes > 0],
+        "passages": passage[kept].astype(np.uint32),
+        "relevances": labels.of(query[owner[kept]], passage[kept]),
+    }
+    if block.scores is not None:
+        columns["scores"] = block.scores[kept]
+    return columns
+
+
+class _Columns:
+    """Columns on their way into the split: appended to plain files, then copied list by list."""
+
+    TYPES = {  # noqa: RUF012
+        "queries": np.int64,
+        "sizes": np.int64,
+        "passages": np.uint32,
+        "relevances": np.int8,
+        "scores": np.float32,
+    }
+
+    def __init__(self, folder: Path, queries: int):
+        self.folder = folder
+        self.seen = np.zeros(queries, dtype=bool)
+        folder.mkdir()
+
+    def __enter__(self) -> "_Columns":
+        self.files = {name: (self.folder / name).open("wb") for name in self.TYPES}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for file in self.files.values():
+            file.close()
+
+    def append(self, columns: dict[str, np.ndarray], source: str | os.PathLike) -> None:
+        numbers, counts = np.unique(columns["queries"], return_counts=True)
+        twice = numbers[(counts > 1) | self.seen[numbers]]
+        if len(twice):
+            raise InputError(
+                f"{source}: query number {twice[0]} has two lists; the lines of a query must "
+                "follow one another, and each query may come once"
+            )
+        self.seen[numbers] = True
+        for name, values in columns.items():
+            self.files[name].write(values.astype(self.TYPES[name]).tobytes())
+
+    def sizes(self) -> np.ndarray:
+        return np.fromfile(self.folder / "sizes", np.int64)
+
+    def copy(self, lists: np.ndarray, target: Path) -> None:
+        """Write the given lists (ascending) as a column store."""
+        target.mkdir()
+        sizes = self.sizes()
+        starts = np.cumsum(sizes) - sizes
+        offsets = np.concatenate([[0], np.cumsum(sizes[lists])])
+        np.save(target / "offsets.npy", offsets)
+        np.save(target / "queries.npy", np.fromfile(self.folder / "queries", np.int64)[lists])
+        for name in ("passages", "relevances", "scores"):
+            if not (self.folder / name).stat().st_size:
+                continue
+            source = np.memmap(self.folder / name, self.TYPES[name], mode="r")
+            if not offsets[-1]:
+                np.save(target / f"{name}.npy", source[:0])
+                continue
+            column = np.lib.format.open_memmap(
+                target / f"{name}.npy", "w+", self.TYPES[name], (int(offsets[-1]),)
+            )
+            for first in range(0, len(lists), LISTS_PER_BLOCK):
+                some = slice(first, first + LISTS_PER_BLOCK)
+                rows = _ranges(starts[lists[some]], sizes[lists[some]])
+                column[offsets[first] : offsets[first] + len(rows)] = source[rows]
+            column.flush()
+
+    def remove(self) -> None:
+        for file in self.folder.iterdir():
+            file.unlink()
+        self.folder.rmdir()
+
+
+def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The row numbers start, start + 1, … of each list, one list after the other."""
+    before = np.cumsum(sizes) - sizes
+    return np.arange(sizes.sum()) + np.repeat(starts - before, sizes)
+
+
+class RankedList(NamedTuple):
+    """One query's list, in rank order: its number, and per passage number, score and label."""
+
+    query: int
+    passages: np.ndarray
+    scores: np.ndarray | None
+    relevances: np.ndarray
+
+
+class RankedLists:
+    """A column store of ranked lists, memory-mapped: ``lists[i]`` is a ``RankedList``."""
+
+    def __init__(self, folder: str | os.PathLike):
+        folder = Path(folder)
+        self.queries = np.load(folder / "queries.npy", mmap_mode="r")
+        self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
+        self.passages = np.load(folder / "passages.npy", mmap_mode="r")
+        self.relevances = np.load(folder / "relevances.npy", mmap_mode="r")
+        scores = folder / "scores.npy"
+        self.scores = np.load(scores, mmap_mode="r") if scores.exists() else None
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __getitem__(self, i: int) -> RankedList:
+        rows = slice(self.offsets[i], self.offsets[i + 1])
+        scores = None if self.scores is None else self.scores[rows]
+        return RankedList(int(self.queries[i]), self.passages[rows], scores, self.relevances[rows])

@@ -1,0 +1,189 @@
+"""Runs: rankings per query in TREC format, as frames of query_id, doc_id and score.
+
+Rows of a query stand together, best passage first. Where scores are equal, trec_eval (and with it
+ir-measures) ranks the greater passage id first; runs are sorted that way when they are written, so
+that every reader sees the same ranking.
+"""
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Container, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from restage.errors import InputError
+from restage.files import complete
+
+COLUMNS = ["query_id", "q0", "doc_id", "rank", "score", "tag"]
+
+
+def read_run(path: str | os.PathLike, depth: int | None = None) -> pd.DataFrame:
+    """Return a run (plain or .gz, blank or tab separated), sorted by rank within each query.
+
+    Ranks may start anywhere. ``depth`` cuts each query's ranking.
+
+    Raises:
+        InputError: with the file, and the line where there is one: a malformed line, a rank or
+            score that is no finite number, a passage twice for a query, scores that rise with the
+            rank, a file that is empty, truncated or not UTF-8.
+    """
+    text = _text(path)
+    if not text.strip():
+        raise InputError(f"{path}: the run is empty; give one with at least one line")
+    try:
+        run = pd.read_csv(
+            io.StringIO(text),
+            sep=r"\s+",
+            names=COLUMNS,
+            header=None,
+            index_col=False,
+            dtype={"query_id": str, "doc_id": str, "rank": np.int64, "score": np.float64},
+            usecols=["query_id", "doc_id", "rank", "score"],
+            na_filter=False,
+            quoting=3,
+            on_bad_lines="error",
+        )
+    except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
+        run = None
+    if run is None or not np.isfinite(run["score"]).all() or _ragged(text, len(run)):
+        raise _bad_line(path, text)
+    run = _sorted(path, run)
+    return _cut(run, depth) if depth else run
+
+
+def _text(path: str | os.PathLike) -> str:
+    try:
+        data = Path(path).read_bytes()
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        return data.decode()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: not UTF-8; convert the file") from None
+
+
+def _ragged(text: str, rows: int) -> bool:
+    return len(text.split()) != rows * len(COLUMNS)
+
+
+def _bad_line(path: str | os.PathLike, text: str) -> InputError:
+    for number, line in enumerate(text.splitlines(), start=1):
+        wrong = _wrong_with(line)
+        if wrong:
+            return InputError(f"{path}:{number}: {wrong}: {line[:80]!r}; mend or remove the line")
+    return InputError(f"{path}: not a TREC run; each line is 'query Q0 passage rank score tag'")
+
+
+def _wrong_with(line: str) -> str | None:
+    try:
+        _, _, _, rank, score, _ = line.split()
+        int(rank)
+        return None if np.isfinite(float(score)) else "the score is not finite"
+    except ValueError:
+        return "not 'query Q0 passage rank score tag'"
+
+
+def _sorted(path: str | os.PathLike, run: pd.DataFrame) -> pd.DataFrame:
+    query = pd.factorize(run["query_id"])[0]
+    run = run.iloc[np.lexsort((run["rank"], query))]
+    query = np.sort(query)
+    twice = run.duplicated(["query_id", "doc_id"])
+    if twice.any():
+        row = run[twice].iloc[0]
+        raise InputError(
+            f"{path}: query {row.query_id} ranks passage {row.doc_id} twice; keep one of the lines"
+        )
+    falls = np.diff(run["score"]) < 0
+    rises = (np.diff(run["score"]) > 0) & (np.diff(query) == 0)
+    if rises.any() and not (falls & (np.diff(query) == 0)).any():
+        raise InputError(
+            f"{path}: scores rise with the rank in every query; give a run with the best first"
+        )
+    return run[["query_id", "doc_id", "score"]].reset_index(drop=True)
+
+
+def _cut(run: pd.DataFrame, depth: int) -> pd.DataFrame:
+    return run.groupby("query_id", sort=False).head(depth).reset_index(drop=True)
+
+
+def _by_score(run: pd.DataFrame) -> pd.DataFrame:
+    """Best first within each query, equal scores by descending passage id; queries stay in order."""
+    query = pd.factorize(run["query_id"])[0]
+    place = run["doc_id"].rank(method="first", ascending=False)
+    return run.iloc[np.lexsort((place, -run["score"], query))].reset_index(drop=True)
+
+
+def write_run(path: str | os.PathLike, run: pd.DataFrame, tag: str) -> None:
+    """Write a run as gzip: ``query Q0 passage rank score tag``, rank from 1, best score first.
+
+    Scores are rounded to float32 and written with the 9 digits that keep them; the same run gives
+    the same bytes.
+    """
+    run = _by_score(run.assign(score=run["score"].to_numpy(np.float32)))
+    ranks = run.groupby("query_id", sort=False).cumcount() + 1
+    columns = run["query_id"], run["doc_id"], ranks, run["score"]
+    lines = [f"{q} Q0 {d} {r} {s:.9g} {tag}\n" for q, d, r, s in zip(*columns, strict=True)]
+    with (
+        complete(path) as part,
+        part.open("wb") as raw,
+        gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file,
+    ):
+        file.write("".join(lines).encode())
+
+
+def imported_run(
+    path: str | os.PathLike,
+    queries: Iterable[str],
+    depth: int,
+    passages: Container[str] | None = None,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return a run made elsewhere, cut at ``depth``, and what was left out or is missing.
+
+    Lines of unknown queries, and of passages not in ``passages`` if given, are left out.
+
+    Raises:
+        InputError: as ``read_run``, and where no query of the run is known.
+    """
+    run, queries = read_run(path), set(queries)
+    known = run["query_id"].isin(queries)
+    if not known.any():
+        raise InputError(
+            f"{path}: none of its queries is in the dataset, such as "
+            f"{run['query_id'].iloc[0]!r}; is it the run of another dataset?"
+        )
+    found = known
+    if passages is not None:
+        found = known & run["doc_id"].map(lambda passage: passage in passages)
+    kept = _cut(run[found], depth)
+    counts = {
+        "lines kept": len(kept),
+        "lines of unknown queries": int((~known).sum()),
+        "lines of unknown passages": int((known & ~found).sum()),
+        "queries without a line": len(queries) - kept["query_id"].nunique(),
+    }
+    return kept, counts
+
+
+def union(runs: Iterable[pd.DataFrame], depth: int) -> pd.DataFrame:
+    """Return each distinct (query_id, doc_id) of the runs' first ``depth``, sorted by both."""
+    pairs = pd.concat([_cut(run, depth)[["query_id", "doc_id"]] for run in runs])
+    return pairs.drop_duplicates().sort_values(["query_id", "doc_id"], ignore_index=True)
+
+
+def rerank(candidates: pd.DataFrame, scores: pd.DataFrame, depth: int) -> pd.DataFrame:
+    """Return the first ``depth`` candidates of each query, ranked by their new scores.
+
+    Raises:
+        InputError: a candidate has no score.
+    """
+    pairs = _cut(candidates, depth)[["query_id", "doc_id"]]
+    run = pairs.merge(scores, on=["query_id", "doc_id"], how="left", validate="one_to_one")
+    if run["score"].isna().any():
+        row = run[run["score"].isna()].iloc[0]
+        raise InputError(f"query {row.query_id}, passage {row.doc_id}: no score; score them again")
+    return _by_score(run)

@@ -1,0 +1,72 @@
+"""Training lists sampled from ranked lists: what a query gets depends on (seed, epoch, query)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from restage.ranked_lists import RankedLists
+
+LISTS_PER_BLOCK = 1 << 16
+VALIDATION = 0  # the epoch that validation lists are drawn in; training counts from 1
+
+
+class TrainingList(NamedTuple):
+    """A query number, its passages' numbers (size) and their relevance labels (size)."""
+
+    query: int
+    passages: np.ndarray
+    relevances: np.ndarray
+
+
+class ListSampler:
+    """Samples training lists of at most ``size`` passages from the first ``depth`` of each list.
+
+    With labels from ``qrels`` a list is one relevant passage at random, then non-relevant ones at
+    random; lists without both among their first ``depth`` are left out. With labels from ``ranks``
+    it is that many passages at random, in their order, with relevance = max rank - rank + 1.
+
+    Attributes:
+        usable: the lists that can be sampled from (ascending).
+    """
+
+    def __init__(self, lists: RankedLists, labels: str, size: int, depth: int | None, seed: int):
+        self.lists, self.labels, self.size, self.seed = lists, labels, size, seed
+        self.depth = depth or int(np.diff(lists.offsets).max(initial=1))
+        self.usable = self._usable()
+
+    def _usable(self) -> np.ndarray:
+        sizes = np.minimum(np.diff(self.lists.offsets), self.depth)
+        if self.labels == "ranks":
+            return np.flatnonzero(sizes > 1)
+        relevant = np.zeros(len(self.lists), dtype=np.int64)
+        for first in range(0, len(self.lists), LISTS_PER_BLOCK):
+            starts = self.lists.offsets[first : first + LISTS_PER_BLOCK + 1]
+            labels = np.asarray(self.lists.relevances[starts[0] : starts[-1]]) > 0
+            owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+            place = np.arange(len(labels)) - (starts[:-1] - starts[0])[owner]
+            counted = owner[labels & (place < self.depth)]
+            relevant[first : first + len(starts) - 1] = np.bincount(
+                counted, minlength=len(starts) - 1
+            )
+        return np.flatnonzero((relevant > 0) & (relevant < sizes))
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the usable lists in the order in which an epoch goes through them."""
+        return np.random.default_rng([self.seed, epoch]).permutation(self.usable)
+
+    def sample(self, i: int, epoch: int) -> TrainingList:
+        """Return what list ``i`` contributes to an epoch."""
+        ranked = self.lists[i]
+        rng = np.random.default_rng([self.seed, epoch, ranked.query])
+        if self.labels == "ranks":
+            size = min(len(ranked.passages), self.depth)
+            chosen = np.sort(rng.choice(size, min(self.size, size), replace=False))
+            relevances = len(ranked.passages) - chosen
+        else:
+            labels = ranked.relevances[: self.depth]
+            positive = rng.choice(np.flatnonzero(labels > 0))
+            negatives = np.flatnonzero(labels <= 0)
+            count = min(self.size - 1, len(negatives))
+            chosen = np.append(positive, rng.choice(negatives, count, replace=False))
+            relevances = np.maximum(labels[chosen], 0)
+        return TrainingList(ranked.query, ranked.passages[chosen], relevances)

@@ -1,0 +1,92 @@
+"""The text store: ids and texts of passages or queries, numbered in their order, memory-mapped."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from restage.errors import InputError
+from restage.files import complete
+
+SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
+ROWS_PER_BATCH = 16384
+
+
+def write_texts(folder: str | os.PathLike, records: Iterable[tuple[str, str]]) -> int:
+    """Stream (id, text) records into a new text store and return how many there were.
+
+    Raises:
+        InputError: an id occurs twice, or there is no record at all.
+    """
+    with complete(folder) as part:
+        part.mkdir()
+        hashes = []
+        with pa.ipc.new_file(part / "texts.arrow", SCHEMA) as file:
+            records = iter(records)
+            while rows := list(islice(records, ROWS_PER_BATCH)):
+                ids, texts = zip(*rows, strict=True)
+                file.write_batch(pa.record_batch([pa.array(ids), pa.array(texts)], schema=SCHEMA))
+                hashes.append(_hash(ids))
+        if not hashes:
+            raise InputError(f"{folder}: no record to store; is the source empty?")
+        hashes = np.concatenate(hashes)
+        order = np.argsort(hashes, kind="stable")
+        np.save(part / "hashes.npy", hashes[order])
+        np.save(part / "order.npy", order)
+        _refuse_repeated(folder, TextStore(part))
+    return len(hashes)
+
+
+def _hash(ids: Sequence[str]) -> np.ndarray:
+    return pd.util.hash_array(np.asarray(ids, dtype=object), categorize=False)
+
+
+def _refuse_repeated(folder: str | os.PathLike, store: "TextStore") -> None:
+    same = np.flatnonzero(store._hashes[1:] == store._hashes[:-1])
+    if len(same):
+        number = int(store._order[same[0] + 1])
+        raise InputError(f"{folder}: id {store.ids([number])[0]!r} occurs twice; ids must differ")
+
+
+class TextStore:
+    """Ids and texts by number (from 0, in the order they were written).
+
+    An id is found by its 64-bit hash in a sorted, memory-mapped column and then compared, so that
+    looking up costs no memory in the size of the collection.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self._table = pa.ipc.open_file(pa.memory_map(str(Path(folder, "texts.arrow")))).read_all()
+        self._hashes = np.load(Path(folder, "hashes.npy"), mmap_mode="r")
+        self._order = np.load(Path(folder, "order.npy"), mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def ids(self, numbers: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the ids of ``numbers``."""
+        return self._table["id"].take(pa.array(np.asarray(numbers, dtype=np.int64))).to_pylist()
+
+    def numbers(self, ids: Sequence[str] | pa.Array) -> np.ndarray:
+        """Return the number of each id (int64), -1 for an unknown one."""
+        if isinstance(ids, pa.Array | pa.ChunkedArray):
+            ids = ids.to_numpy(zero_copy_only=False)
+        place = np.minimum(np.searchsorted(self._hashes, _hash(ids)), len(self) - 1)
+        numbers = np.asarray(self._order[place])
+        found = self._table["id"].take(pa.array(numbers))
+        same = pc.equal(found, pa.array(ids, type=pa.string())).to_numpy(zero_copy_only=False)
+        return np.where(same.astype(bool), numbers, -1)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for batch in self.batches():
+            yield from zip(*batch, strict=True)
+
+    def batches(self) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield (ids, texts) of consecutive records."""
+        for batch in self._table.to_batches(ROWS_PER_BATCH):
+            yield batch["id"].to_pylist(), batch["text"].to_pylist()

