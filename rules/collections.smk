@@ -8,13 +8,13 @@ rule text_store:
         directory("<stores>/texts/{kind}/{name}"),
     log:
         "<logs>/texts/{kind}/{name}.log",
-    params:
-        source=lambda w: source_of(w.kind, w.name),
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(240),
-    conda:
-        "../envs/data.yaml"
+    params:
+        source=lambda w: source_of(w.kind, w.name),
     script:
         "../workflow/scripts/text_store.py"
 
@@ -26,14 +26,14 @@ rule token_store:
         directory("<stores>/tokens/{tokenizer}/{kind}/{name}"),
     log:
         "<logs>/tokens/{tokenizer}/{kind}/{name}.log",
-    params:
-        model=lambda w: model_of(w.tokenizer),
+    conda:
+        "../envs/model.yaml"
     threads: config["compute"]["threads"]
     resources:
         mem_mb=growing(4000),
         runtime=growing(120),
-    conda:
-        "../envs/model.yaml"
+    params:
+        model=lambda w: model_of(w.tokenizer),
     script:
         "../workflow/scripts/token_store.py"
 
@@ -45,12 +45,12 @@ rule qrels:
         "<stores>/qrels/{dataset}.parquet",
     log:
         "<logs>/qrels/{dataset}.log",
-    params:
-        source=lambda w: config["datasets"][w.dataset],
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
-    conda:
-        "../envs/data.yaml"
+    params:
+        source=lambda w: config["datasets"][w.dataset],
     script:
         "../workflow/scripts/qrels.py"

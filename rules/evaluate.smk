@@ -12,7 +12,9 @@ localrules:
 rule tables:
     input:
         expand("<results>/tables/{group}.{format}", group=groups(), format=["csv", "md", "tex"]),
-        expand("<results>/tables/{name}.csv", name=["significance", "equivalence"]) if groups() else [],
+        expand("<results>/tables/{name}.csv", name=["significance", "equivalence"])
+        if groups()
+        else [],
 
 
 rule measure_first_stage:
@@ -23,13 +25,13 @@ rule measure_first_stage:
         FIRST_STAGE_MEASURES,
     log:
         "<logs>/measures/{first_stage}/{dataset}.log",
-    params:
-        measures=lambda w: config["datasets"][w.dataset]["measures"],
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
-    conda:
-        "../envs/data.yaml"
+    params:
+        measures=lambda w: config["datasets"][w.dataset]["measures"],
     script:
         "../workflow/scripts/measure.py"
 
@@ -54,17 +56,17 @@ rule group_table:
         tex="<results>/tables/{group}.tex",
     log:
         "<logs>/tables/{group}.log",
-    params:
-        order=lambda w: table_order(datasets_of(w.group)),
-        statistics=config["statistics"],
-        seed=config["seeds"][0],
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
     wildcard_constraints:
         group=named(groups()),
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        order=lambda w: table_order(datasets_of(w.group)),
+        statistics=config["statistics"],
+        seed=config["seeds"][0],
     script:
         "../workflow/scripts/group_table.py"
 
@@ -78,13 +80,13 @@ rule comparisons:
         equivalence="<results>/tables/equivalence.csv",
     log:
         "<logs>/tables/comparisons.log",
-    params:
-        order=table_order(config["datasets"]),
-        statistics=config["statistics"],
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
-    conda:
-        "../envs/data.yaml"
+    params:
+        order=table_order(config["datasets"]),
+        statistics=config["statistics"],
     script:
         "../workflow/scripts/comparisons.py"

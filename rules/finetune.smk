@@ -26,15 +26,15 @@ rule finetune:
         directory(MODEL),
     log:
         "<logs>/models/{backbone}/{recipe}/{seed}.log",
-    params:
-        backbone=lambda w: config["backbones"][w.backbone],
-        objective=lambda w: stage_of(w).objective,
+    conda:
+        "../envs/model.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=config["compute"]["gpus_per_training"],
         mem_mb=growing(16000),
         runtime=growing(2880),
-    conda:
-        "../envs/model.yaml"
+    params:
+        backbone=lambda w: config["backbones"][w.backbone],
+        objective=lambda w: stage_of(w).objective,
     script:
         "../workflow/scripts/finetune.py"

@@ -13,12 +13,12 @@ rule index_pisa:
         directory("<results>/indexes/pisa/{collection}"),
     log:
         "<logs>/indexes/pisa/{collection}.log",
+    conda:
+        "../envs/retrieval.yaml"
     threads: config["compute"]["threads"]
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),
-    conda:
-        "../envs/retrieval.yaml"
     script:
         "../workflow/scripts/index_pisa.py"
 
@@ -30,15 +30,15 @@ rule model_index_pisa:
         directory("<results>/indexes/{first_stage}/{collection}"),
     log:
         "<logs>/indexes/{first_stage}/{collection}.log",
-    params:
-        settings=lambda w: config["first_stages"][w.first_stage],
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
     wildcard_constraints:
         first_stage=engine("pisa"),
     conda:
         "../envs/retrieval.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        settings=lambda w: config["first_stages"][w.first_stage],
     script:
         "../workflow/scripts/model_index_pisa.py"
 
@@ -50,17 +50,17 @@ rule index:
         directory("<results>/indexes/{first_stage}/{collection}"),
     log:
         "<logs>/indexes/{first_stage}/{collection}.log",
-    params:
-        settings=lambda w: config["first_stages"][w.first_stage],
+    wildcard_constraints:
+        first_stage=engine("dense", "late_interaction"),
+    conda:
+        "../envs/retrieval.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=config["compute"]["gpus_per_scoring"],
         mem_mb=growing(32000),
         runtime=growing(1440),
-    wildcard_constraints:
-        first_stage=engine("dense", "late_interaction"),
-    conda:
-        "../envs/retrieval.yaml"
+    params:
+        settings=lambda w: config["first_stages"][w.first_stage],
     script:
         "../workflow/scripts/index.py"
 
@@ -75,17 +75,17 @@ rule retrieve:
         "<results>/first_stage/{first_stage}/{dataset}.run.gz",
     log:
         "<logs>/first_stage/{first_stage}/{dataset}.log",
-    params:
-        settings=lambda w: config["first_stages"][w.first_stage],
+    wildcard_constraints:
+        first_stage=engine("pisa", "dense", "late_interaction"),
+    conda:
+        "../envs/retrieval.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=lambda w: retrieval_gpus(w.first_stage),
         mem_mb=growing(16000),
         runtime=growing(240),
-    wildcard_constraints:
-        first_stage=engine("pisa", "dense", "late_interaction"),
-    conda:
-        "../envs/retrieval.yaml"
+    params:
+        settings=lambda w: config["first_stages"][w.first_stage],
     script:
         "../workflow/scripts/retrieve.py"
 
@@ -93,21 +93,23 @@ rule retrieve:
 use rule retrieve as mine with:
     input:
         index=lambda w: (
-            "<results>/indexes/{first_stage}/{collection}".format(**config["ranked_lists"][w.lists])
+            "<results>/indexes/{first_stage}/{collection}".format(
+                **config["ranked_lists"][w.lists]
+            )
         ),
         queries="<stores>/texts/ranked_lists/{lists}",
     output:
         "<results>/mined/{lists}.run.gz",
     log:
         "<logs>/mined/{lists}.log",
-    params:
-        settings=lambda w: mining_settings(w.lists),
+    wildcard_constraints:
+        lists=list_format("first_stage"),
     resources:
         gpu=lambda w: retrieval_gpus(config["ranked_lists"][w.lists]["first_stage"]),
         mem_mb=growing(16000),
         runtime=growing(1440),
-    wildcard_constraints:
-        lists=list_format("first_stage"),
+    params:
+        settings=lambda w: mining_settings(w.lists),
 
 
 rule import_run:
@@ -118,14 +120,14 @@ rule import_run:
         "<results>/first_stage/{first_stage}/{dataset}.run.gz",
     log:
         "<logs>/first_stage/{first_stage}/{dataset}.log",
-    params:
-        depth=lambda w: config["first_stages"][w.first_stage]["depth"],
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
     wildcard_constraints:
         first_stage=engine("run"),
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        depth=lambda w: config["first_stages"][w.first_stage]["depth"],
     script:
         "../workflow/scripts/import_run.py"

@@ -16,16 +16,16 @@ rule download:
         "<results>/downloads/{lists}/{part}",
     log:
         "<logs>/downloads/{lists}/{part}.log",
-    params:
-        file=lambda w: config["ranked_lists"][w.lists][w.part],
-    resources:
-        mem_mb=500,
-        runtime=600,
     wildcard_constraints:
         lists=list_format("trec_run", "rankgpt"),
         part="source|permutations|candidates",
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=500,
+        runtime=600,
+    params:
+        file=lambda w: config["ranked_lists"][w.lists][w.part],
     script:
         "../workflow/scripts/download.py"
 
@@ -44,15 +44,15 @@ rule ranked_lists_from_run:
         directory("<results>/ranked_lists/{lists}"),
     log:
         "<logs>/ranked_lists/{lists}.log",
-    params:
-        settings=lambda w: config["ranked_lists"][w.lists],
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
     wildcard_constraints:
         lists=list_format("trec_run", "first_stage"),
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        settings=lambda w: config["ranked_lists"][w.lists],
     script:
         "../workflow/scripts/ranked_lists.py"
 

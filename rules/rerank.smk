@@ -28,16 +28,16 @@ rule score:
         "<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",
     log:
         "<logs>/scores/{backbone}/{recipe}/{seed}/{dataset}.log",
-    params:
-        rerank=config["rerank"],
-        segment_ids=lambda w: config["backbones"][w.backbone]["segment_ids"],
+    conda:
+        "../envs/model.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=config["compute"]["gpus_per_scoring"],
         mem_mb=growing(16000),
         runtime=growing(480),
-    conda:
-        "../envs/model.yaml"
+    params:
+        rerank=config["rerank"],
+        segment_ids=lambda w: config["backbones"][w.backbone]["segment_ids"],
     script:
         "../workflow/scripts/score.py"
 
@@ -50,12 +50,12 @@ rule rerank:
         RUN,
     log:
         "<logs>/runs/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.log",
-    params:
-        depth=config["rerank"]["depth"],
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
-    conda:
-        "../envs/data.yaml"
+    params:
+        depth=config["rerank"]["depth"],
     script:
         "../workflow/scripts/rerank.py"

@@ -9,29 +9,41 @@ attributes use the words of the question, and neighbouring places turn up in eac
     python -m restage.gazetteer FOLDER [--seed 42] [--places 300]
 """
 
+import argparse
+import json
+import os
+import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from itertools import product
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
-PER_PLACE = {"attributes": 7, "passages": 8}
+from restage import gazetteer_words as words
+from restage.errors import InputError
+from restage.files import complete
+
+# The numbers that decide how hard the task is: counts per place, and shares.
+ATTRIBUTES = 5
+PASSAGES = 7
 QUERIES = {"train": 4, "valid": 4, "test": 2}  # per place of the split
+DISTRICT = 6  # places whose names are easily confused
+ASIDE = 0.35  # of the passages: with a sentence in words of the questions that states nothing
+NEIGHBOUR = 0.4  # of the passages: with a sentence that names another place
+TITLE = 0.3
+REWORDED = 0.5  # of the test queries: in words that no training query has
 CANDIDATES = 20
 COLBERT_DEPTH = 50
-TEACHER_NOISE = 0.8
+TEACHER_NOISE = 0.4
 MALFORMED = 0.09
-REFUSALS = (
-    "I'm sorry, but I cannot rank these passages without more context.",
-    "None of the passages answers the question directly.",
-    "As a language model I do not have access to the passages you mention.",
-)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """An invented place: ``facts`` maps an attribute to its value and a rough idea of it."""
 
     name: str
@@ -41,20 +53,17 @@ class Place:
     facts: dict[str, tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Passage:
+class Passage(NamedTuple):
     """A passage on one place; ``states`` maps an attribute to 3 (stated fully) or 2 (vaguely)."""
 
     id: str
     place: str
-    neighbour: str | None
     states: dict[str, int]
     title: str
     text: str
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A question for one attribute of one place."""
 
     id: str
@@ -68,7 +77,7 @@ def relevance(query: Query, passage: Passage) -> int:
     """Grade from 0 to 3: 3 states the fact, 2 hints at it, 1 is about a related attribute."""
     if query.place != passage.place:
         return 0
-    related = ATTRIBUTES[query.attribute].related
+    related = words.ATTRIBUTES[query.attribute].related
     return passage.states.get(query.attribute, int(any(a in passage.states for a in related)))
 
 
@@ -76,25 +85,32 @@ def _rng(seed: int, *key: str | int) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(str(part).encode()) for part in key)])
 
 
-def _names(seed: int, count: int) -> list[list[str]]:
-    """Districts of six places whose names are easily confused: three stems alike, three twins."""
-    roots = ["".join(pair) for pair in product(STEMS, VOWELS)]
+def _pick(rng: np.random.Generator, options: Sequence):
+    return options[rng.integers(len(options))]
+
+
+def _slug(*parts: str) -> str:
+    return " ".join(parts).lower().replace(" ", "-")
+
+
+def _districts(seed: int, count: int) -> Iterator[list[str]]:
+    """Names that are easily confused: three from one root, and a twin of each."""
     rng = _rng(seed, "names")
-    districts = []
-    for root in rng.permutation(roots)[: -(-count // 6)]:
-        plain = [root + ending for ending in rng.choice(ENDINGS, 3, replace=False)]
-        twins = [form.format(n) for n, form in zip(plain, rng.permutation(TWINS), strict=False)]
-        districts.append([str(name) for name in rng.permutation(plain + twins)])
-    return districts
+    roots = ["".join(pair) for pair in product(words.STEMS, words.VOWELS)]
+    for root in rng.permutation(roots)[: -(-count // DISTRICT)]:
+        plain = [root + ending for ending in rng.choice(words.ENDINGS, 3, replace=False)]
+        forms = rng.choice(words.TWINS, 3, replace=False)
+        twins = [form.format(name) for name, form in zip(plain, forms, strict=True)]
+        yield [str(name) for name in rng.permutation(plain + twins)]
 
 
 def _places(seed: int, count: int) -> list[Place]:
     places = []
-    for d, district in enumerate(_names(seed, count)):
+    for d, district in enumerate(_districts(seed, count)):
         for i, name in enumerate(district[: count - len(places)]):
             split = "test" if i == 5 else "valid" if i == 4 and d % 5 == 0 else "train"
             rng = _rng(seed, "place", name)
-            kind = str(rng.choice(KINDS))
+            kind = _pick(rng, words.KINDS)
             others = tuple(other for other in district if other != name)
             places.append(Place(name, kind, split, others, _facts(rng, kind)))
     return places
@@ -103,68 +119,62 @@ def _places(seed: int, count: int) -> list[Place]:
 def _facts(rng: np.random.Generator, kind: str) -> dict[str, tuple[str, str]]:
     """Values for some attributes, related ones together, so that they can be confused."""
     chosen: dict[str, None] = {}
-    for name in rng.permutation(list(ATTRIBUTES)):
-        chosen |= dict.fromkeys([str(name), *ATTRIBUTES[name].related])
-    fit = [name for name in chosen if kind not in ATTRIBUTES[name].not_for]
-    values = {name: ATTRIBUTES[name].values for name in fit[: PER_PLACE["attributes"]]}
-    return {name: pairs[rng.integers(len(pairs))] for name, pairs in values.items()}
+    for name in rng.permutation(list(words.ATTRIBUTES)):
+        chosen |= dict.fromkeys([str(name), *words.ATTRIBUTES[name].related])
+    fit = [name for name in chosen if kind not in words.ATTRIBUTES[name].not_for]
+    return {name: _pick(rng, words.ATTRIBUTES[name].values) for name in fit[:ATTRIBUTES]}
 
 
 def _passages(seed: int, place: Place) -> Iterator[Passage]:
     """Each attribute is stated fully once or twice and vaguely once, in different passages."""
     rng = _rng(seed, "passages", place.name)
     statements = []
-    for attribute, (v, r) in place.facts.items():
-        known = ATTRIBUTES[attribute]
-        full = rng.choice(known.full, rng.integers(1, 3), replace=False)
-        vague = rng.choice(known.vague, 1)
-        statements += [(attribute, 3, str(s).replace("{v}", v)) for s in full]
-        statements += [(attribute, 2, str(s).replace("{r}", r)) for s in vague]
-    order = rng.permutation(PER_PLACE["passages"])
-    for number, position in enumerate(order):
-        own = statements[position :: PER_PLACE["passages"]]
-        states = {attribute: grade for attribute, grade, _ in own}
+    for attribute, (value, rough) in place.facts.items():
+        known = words.ATTRIBUTES[attribute]
+        for full in rng.choice(known.full, rng.integers(1, 3), replace=False):
+            statements.append((attribute, 3, full.replace("{v}", value)))
+        statements.append((attribute, 2, _pick(rng, known.vague).replace("{r}", rough)))
+    for number, position in enumerate(rng.permutation(PASSAGES), start=1):
+        own = statements[position::PASSAGES]
         sentences = [own[i][2] for i in rng.permutation(len(own))]
-        if rng.random() < 0.35:
-            sentences.insert(rng.integers(len(sentences) + 1), str(rng.choice(ASIDES)))
-        sentences = _name(sentences, place)
-        neighbour = str(rng.choice(place.neighbours)) if rng.random() < 0.4 else None
-        if neighbour:
-            opens = rng.random() < 0.5
-            aside = str(rng.choice(OPENINGS if opens else CLOSINGS))
-            aside = aside.format(place=place.name, other=neighbour)
-            sentences.insert(0 if opens else len(sentences), aside)
-        slug = place.name.lower().replace(" ", "-")
-        title = place.name if rng.random() < 0.3 else ""
-        yield Passage(
-            f"{slug}-{number + 1}", place.name, neighbour, states, title, " ".join(sentences)
-        )
+        if rng.random() < ASIDE:
+            sentences.insert(rng.integers(len(sentences) + 1), _pick(rng, words.ASIDES))
+        sentences = _named(sentences, place)
+        if rng.random() < NEIGHBOUR:
+            at, asides = _pick(rng, [(0, words.OPENINGS), (len(sentences), words.CLOSINGS)])
+            other = _pick(rng, place.neighbours)
+            sentences.insert(at, _pick(rng, asides).format(place=place.name, other=other))
+        title = place.name if rng.random() < TITLE else ""
+        states = {attribute: grade for attribute, grade, _ in own}
+        id = _slug(place.name, str(number))
+        yield Passage(id, place.name, states, title, " ".join(sentences))
 
 
-def _name(sentences: list[str], place: Place) -> list[str]:
-    """The first sentence names the place, the others say "it" or "the town"."""
-    named = []
-    for sentence in sentences:
-        short = "it" if sentence.startswith("{place}") else f"the {place.kind}"
-        sentence = sentence.format(place=short if named else place.name)
-        sentence = sentence.replace("in the island", "on the island")
-        named.append(sentence[0].upper() + sentence[1:])
-    return named
+def _named(sentences: list[str], place: Place) -> list[str]:
+    """The first sentence names the place, the others say "the town"."""
+    names = [place.name] + [f"the {place.kind}"] * (len(sentences) - 1)
+    named = [s.format(place=name) for s, name in zip(sentences, names, strict=True)]
+    return [sentence[0].upper() + sentence[1:] for sentence in named]
 
 
 def _queries(seed: int, place: Place) -> Iterator[Query]:
     rng = _rng(seed, "queries", place.name)
     for attribute in rng.choice(list(place.facts), QUERIES[place.split], replace=False):
-        known = ATTRIBUTES[attribute]
-        wordings = known.asked
-        if place.split == "test" and rng.random() < 0.5:
-            wordings = known.reworded
-        text = str(rng.choice(wordings)).format(place=place.name)
-        slug = f"{place.name} {attribute}".lower().replace(" ", "-")
-        yield Query(slug, place.split, place.name, str(attribute), text)
+        known = words.ATTRIBUTES[attribute]
+        new = place.split == "test" and rng.random() < REWORDED
+        text = _pick(rng, known.reworded if new else known.asked).format(place=place.name)
+        yield Query(_slug(place.name, attribute), place.split, place.name, str(attribute), text)
 
 
-def _bm25(queries: list[Query], passages: list[Passage], k1: float = 0.9, b: float = 0.4):
+def _grades(query: Query, passages: list[Passage], places: np.ndarray) -> np.ndarray:
+    """The relevance of all passages; ``places`` has the place of each."""
+    grades = np.zeros(len(passages), dtype=int)
+    for i in np.flatnonzero(places == query.place):
+        grades[i] = relevance(query, passages[i])
+    return grades
+
+
+def _bm25(queries: list[Query], passages: list[Passage], k1=0.9, b=0.4):
     """BM25 as a sparse matrix, queries x passages."""
     counter = CountVectorizer(stop_words="english")
     counts = counter.fit_transform(passage.text for passage in passages).astype(float).tocoo()
@@ -176,29 +186,128 @@ def _bm25(queries: list[Query], passages: list[Passage], k1: float = 0.9, b: flo
     return (counter.transform(query.text for query in queries) @ counts.T).tocsr()
 
 
-def _colbert(seed: int, query: Query, grades: np.ndarray, lexical: np.ndarray) -> np.ndarray:
-    """Scores of a noisy late-interaction retriever: words, the place and a sense of the answer."""
-    noise = _rng(seed, "colbert", query.id).normal(0, 1.5, len(grades))
-    return np.round(14 + 6 * lexical / lexical.max() + 1.5 * grades + noise, 4)
+def _best(scores: np.ndarray, depth: int) -> np.ndarray:
+    return np.argsort(-scores, kind="stable")[:depth]
 
 
-def _permutation(seed: int, query: Query, grades: np.ndarray) -> np.ndarray:
-    """The order, counted from 1, in which a noisy teacher puts the candidates."""
-    noise = _rng(seed, "teacher", query.id).normal(0, TEACHER_NOISE, len(grades))
-    return np.argsort(noise - grades, kind="stable") + 1
-
-
-def _malformed(rng: np.random.Generator, order: list[int]) -> str:
-    """The answer as a language model spoils it: an entry lost, one repeated, a stray end, prose."""
-    way = rng.integers(5)
+def _spell(rng: np.random.Generator, order: list[int]) -> str:
+    """A permutation as a language model answers it, now and then spoilt in one of five ways."""
+    way = rng.integers(5) if rng.random() < MALFORMED else None
     if way == 4:
-        return str(rng.choice(REFUSALS))
+        return _pick(rng, words.REFUSALS)
     if way == 0:
         del order[rng.integers(len(order))]
     if way == 1:
         order.insert(rng.integers(len(order)), order[rng.integers(len(order))])
-    return _spell(order) + {2: ".", 3: " >"}.get(int(way), "")
+    return " > ".join(f"[{i}]" for i in order) + {2: ".", 3: " >"}.get(way, "")
 
 
-def _spell(order: Iterable[int]) -> str:
-    return " > ".join(f"[{i}]" for i in order)
+def _write_collection(folder: Path, passages: list[Passage], queries: list[Query]) -> None:
+    """BEIR layout; a judgment is 2 for the fact, 1 for a hint and 0 for a related attribute."""
+    (folder / "qrels").mkdir(parents=True)
+    corpus = ({"_id": p.id, "title": p.title, "text": p.text} for p in passages)
+    (folder / "corpus.jsonl").write_text(_json_lines(corpus))
+    asked = ({"_id": query.id, "text": query.text} for query in queries)
+    (folder / "queries.jsonl").write_text(_json_lines(asked))
+    lines = {split: ["query-id\tcorpus-id\tscore\n"] for split in QUERIES}
+    places = np.array([passage.place for passage in passages])
+    for query in queries:
+        grades = _grades(query, passages, places)
+        for i in np.flatnonzero(grades):
+            lines[query.split].append(f"{query.id}\t{passages[i].id}\t{grades[i] - 1}\n")
+    for split, rows in lines.items():
+        (folder / "qrels" / f"{split}.tsv").write_text("".join(rows))
+
+
+def _write_ranked_lists(folder: Path, seed: int, passages: list, queries: list[Query]) -> None:
+    """The lists of the two teachers: a late-interaction retriever and a language model.
+
+    The retriever scores matching words and has some sense of the answer. The language model orders
+    BM25's candidates: it knows the place, sees the answer and likes matching words, with noise.
+    """
+    run, candidates, permutations = [], [], []
+    places = np.array([passage.place for passage in passages])
+    for query, lexical in zip(queries, _bm25(queries, passages), strict=True):
+        grades, lexical = _grades(query, passages, places), lexical.toarray().ravel()
+        lexical /= lexical.max()
+        noise = _rng(seed, "colbert", query.id).normal(0, 1.5, len(grades))
+        scores = np.round(14 + 6 * lexical + 1.5 * grades + noise, 4)
+        for rank, i in enumerate(_best(scores, COLBERT_DEPTH), start=1):
+            run.append(f"{query.id}\t0\t{passages[i].id}\t{rank}\t{scores[i]}\tColBERT\n")
+
+        shown = _best(lexical, CANDIDATES)
+        rng = _rng(seed, "teacher", query.id)
+        noise = rng.normal(0, TEACHER_NOISE, CANDIDATES)
+        liking = grades[shown] + (places[shown] == query.place) + lexical[shown] + noise
+        permutations.append(_spell(rng, (_best(liking, CANDIDATES) + 1).tolist()))
+        listed = [{"docid": passages[i].id, "rank": r} for r, i in enumerate(shown, start=1)]
+        record = {"query_id": query.id, "query": query.text, "retrieved_passages": listed}
+        candidates.append(record)
+    (folder / "colbert.run").write_text("".join(run))
+    (folder / "rankgpt-permutations.json").write_text(json.dumps(permutations, indent=0) + "\n")
+    with zipfile.ZipFile(folder / "rankgpt-candidates.jsonl.zip", "w") as archive:
+        member = zipfile.ZipInfo("rankgpt-candidates.jsonl", (2024, 1, 1, 0, 0, 0))
+        archive.writestr(member, _json_lines(candidates), zipfile.ZIP_DEFLATED)
+
+
+def _json_lines(records: Iterable[dict]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def _recorded(folder: Path) -> dict:
+    """What the gazetteer in ``folder`` was made from; {} where there is none."""
+    try:
+        return json.loads((folder / "gazetteer.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def write_gazetteer(folder: str | os.PathLike, seed: int = 42, places: int = 300) -> dict:
+    """Write the gazetteer's files into ``folder``, unless the same ones are there already.
+
+    ``folder`` gets collection/ (BEIR layout), colbert.run, rankgpt-candidates.jsonl.zip,
+    rankgpt-permutations.json and gazetteer.json. The last says what the files were made from and
+    how many passages and queries they hold; it is also what is returned.
+
+    Raises:
+        InputError: more places than there are names or too few for every split, or ``folder``
+            holds something else, which would be lost.
+    """
+    folder, most = Path(folder), DISTRICT * len(words.STEMS) * len(words.VOWELS)
+    if not DISTRICT <= places <= most:
+        raise InputError(f"--places {places}: give a number from {DISTRICT} to {most}")
+    sources = Path(__file__).read_bytes() + Path(words.__file__).read_bytes()
+    made_from = {"seed": seed, "places": places, "generator": sha256(sources).hexdigest()}
+    found = _recorded(folder)
+    if made_from.items() <= found.items():
+        return found
+    if not found and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists and is no gazetteer; give a new or empty folder")
+    world = _places(seed, places)
+    passages = [passage for place in world for passage in _passages(seed, place)]
+    queries = [query for place in world for query in _queries(seed, place)]
+    counts = Counter(query.split for query in queries)
+    with complete(folder) as part:
+        _write_collection(part / "collection", passages, queries)
+        _write_ranked_lists(part, seed, passages, [q for q in queries if q.split == "train"])
+        record = {**made_from, "passages": len(passages), "queries": counts}
+        (part / "gazetteer.json").write_text(json.dumps(record) + "\n")
+    return record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the fictional gazetteer of the demo.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--places", type=int, default=300)
+    given = parser.parse_args()
+    before = _recorded(given.folder)
+    try:
+        same = write_gazetteer(given.folder, given.seed, given.places) == before
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
+    print(f"{'Already there:' if same else 'Wrote'} the gazetteer in {given.folder}")
+
+
+if __name__ == "__main__":
+    main()

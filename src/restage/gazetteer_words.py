@@ -1,6 +1,6 @@
 """The vocabulary of the fictional gazetteer: what can be said about a place, and asked about it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 
 
@@ -8,7 +8,7 @@ from itertools import product
 class Attribute:
     """What can be said about a place and asked about it.
 
-    Sentences have ``{place}`` or ``{place's}`` once, and ``{v}``, the value, or ``{r}``, a rough
+    Sentences have ``{place}`` once, and ``{v}``, the value, or ``{r}``, a rough
     idea of it; each of ``values`` is such a pair. Questions in ``reworded`` are kept for the test
     split. A passage about an attribute in ``related`` is close to the question, but no answer.
     """
@@ -19,7 +19,7 @@ class Attribute:
     asked: tuple[str, ...]
     reworded: tuple[str, ...]
     related: tuple[str, ...] = ()
-    not_for: frozenset[str] = field(default=frozenset())
+    not_for: tuple[str, ...] = ()
 
 
 CENTURIES = {
@@ -39,7 +39,6 @@ THOUSANDS = [
 ]
 THOUSANDS += ["something like three thousand", "four thousand or so", "five or six thousand"]
 HOW_OFTEN = ["one day in five", "every third day", "every second day", "nearly every day"]
-SHORES = frozenset({"port", "island"})
 
 
 def _years(first: int, last: int) -> tuple[tuple[str, str], ...]:
@@ -158,12 +157,12 @@ ATTRIBUTES = {
         full=(
             "Some {v} souls share the lanes of {place}.",
             "At the last count {place} came to {v} heads.",
-            "The parish register of {place} lists {v} names, a few of them twice.",
+            "The church register of {place} lists {v} names, a few of them twice.",
             "{place} fills {v} beds on an ordinary night.",
         ),
         vague=(
             "Nobody counts very carefully, but {place} holds {r}.",
-            "The priest puts his flock in {place} at {r}.",
+            "By the reckoning of its priest {place} holds {r}.",
         ),
         asked=(
             "How many people live in {place}?",
@@ -474,7 +473,7 @@ ATTRIBUTES = {
             "Which vehicle should one take to visit {place}?",
         ),
         related=("lodging",),
-        not_for=frozenset({"island"}),
+        not_for=("port",),
     ),
     "lodging": Attribute(
         values=(
@@ -628,7 +627,7 @@ ATTRIBUTES = {
             "At what altitude is {place}?",
         ),
         reworded=("How far above sea level is {place}?", "What is the height of {place}?"),
-        not_for=SHORES,
+        not_for=("port",),
     ),
     "dialect": Attribute(
         values=(
@@ -669,14 +668,14 @@ ATTRIBUTES = {
             ("tapping their hats twice", "hats"),
             ("knocking on the nearest wood", "knuckles"),
             ("tugging an ear", "ears"),
-            ("trading a pinch of salt", "salt"),
+            ("trading a pinch of salt", "salt cellars"),
             ("shaking three fingers", "fingers"),
         ),
         full=(
             "Friends in {place} begin every talk by {v}.",
             "Neighbours in {place} would think it rude to stop without {v}.",
             "Even the bailiffs of {place} knock first and then start by {v}.",
-            "No bargain in {place} opens without {v}.",
+            "Traders in {place} never open a bargain without {v}.",
         ),
         vague=(
             "Strangers wonder what {r} have to do with manners in {place}.",
@@ -802,7 +801,7 @@ ATTRIBUTES = {
         ),
         vague=(
             "Something to do with {r} keeps {place} from being civil to the next valley.",
-            "There is bad blood in {place}, and {r} comes into it.",
+            "There is bad blood in {place}, all because of {r}.",
         ),
         asked=(
             "What dispute is {place} involved in?",
@@ -1121,7 +1120,7 @@ CLOSINGS = (
     "On clear days one can see {other}.",
 )
 
-KINDS = ("town", "village", "port", "island", "borough", "parish", "settlement")
+KINDS = ("town", "village", "port", "borough", "parish", "settlement")
 STEMS = [
     "Vel",
     "Kar",
@@ -1160,3 +1159,9 @@ ENDINGS = [
     "ric",
 ]
 TWINS = ("Upper {}", "Lower {}", "Little {}", "Far {}", "{} Heath", "{} Cross", "{} Mills")
+# What the language model answers when it ranks nothing.
+REFUSALS = (
+    "I'm sorry, but I cannot rank these passages without more context.",
+    "None of the passages answers the question directly.",
+    "As a language model I do not have access to the passages you mention.",
+)

@@ -1,16 +1,18 @@
 """Measures per query, by ir-measures, and the qrels that they need."""
 
-import gzip
 import os
-from pathlib import Path
+import re
 
 import ir_measures
 import pandas as pd
+import pyarrow as pa
 
 from restage.errors import InputError
 from restage.files import complete
+from restage.runs import read_text
 
 QRELS = ["query_id", "doc_id", "relevance"]
+VALUES = ["query_id", "measure", "value"]
 
 
 def parse_measure(text: str) -> ir_measures.Measure:
@@ -19,36 +21,41 @@ def parse_measure(text: str) -> ir_measures.Measure:
     Raises:
         InputError: ir-measures cannot parse it, or knows no way to compute it.
     """
+    example = "write it like nDCG@10 or AP(rel=2)"
     try:
         measure = ir_measures.parse_measure(text)
-    except (ValueError, NameError, TypeError, KeyError) as error:
+        supported = ir_measures.DefaultPipeline.supports(measure)
+    except (ValueError, NameError, TypeError, AssertionError) as error:
+        wrong = re.sub("<object object at .*?>", "nothing", str(error))
+        raise InputError(f"ir-measures cannot parse {text!r} ({wrong}); {example}") from None
+    if not supported:
         raise InputError(
-            f"ir-measures cannot parse {text!r} ({error}); write it like nDCG@10 or AP(rel=2)"
-        ) from None
-    if not ir_measures.DefaultPipeline.supports(measure):
-        raise InputError(f"ir-measures cannot compute {text!r}; is a parameter missing?")
+            f"ir-measures cannot compute {text!r} with what is installed; {example}, "
+            "or install what provides it"
+        )
     return measure
 
 
 def read_qrels(path: str | os.PathLike) -> pd.DataFrame:
     """Return judgments (query_id, doc_id, relevance) of a TREC qrels file or a BEIR table.
 
-    A TREC line has four columns, a BEIR line three, tab separated, under a header.
+    A TREC line has four columns, a BEIR line three, tab separated, under a header. Either may be
+    gzip-compressed.
 
     Raises:
         InputError: with file and line: a line of another form, or a file without any.
     """
-    rows, opener = [], gzip.open if Path(path).suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        parts = line.split()
+        if not parts or (number == 1 and parts[0] == "query-id"):
+            continue
         try:
-            for number, line in enumerate(file, start=1):
-                parts = line.split("\t") if line.count("\t") == 2 else line.split()
-                if number == 1 and parts[0] == "query-id":
-                    continue
-                rows.append((parts[0], parts[-2], int(parts[-1])))
-                if len(parts) not in (3, 4):
-                    raise ValueError
-        except (ValueError, IndexError, EOFError):
+            query, *_, passage, relevance = parts
+            if len(parts) not in (3, 4):
+                raise ValueError
+            rows.append((query, passage, int(relevance)))
+        except ValueError:
             raise InputError(
                 f"{path}:{number}: neither 'query 0 passage relevance' nor "
                 f"'query<tab>passage<tab>relevance': {line[:80]!r}; mend the line"
@@ -61,20 +68,34 @@ def read_qrels(path: str | os.PathLike) -> pd.DataFrame:
 def evaluate(run: pd.DataFrame, qrels: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
     """Return query_id, measure and value for each judged query, in the order of ``measures``.
 
-    A judged query without results has value 0.
+    A judged query without results has what ir-measures gives it, which is 0 for all but exotic
+    measures. Queries without judgments are left out.
     """
-    parsed = {parse_measure(text): text for text in measures}
-    found = ir_measures.iter_calc(list(parsed), qrels, run)
-    values = {(metric.query_id, parsed[metric.measure]): metric.value for metric in found}
+    parsed = {text: parse_measure(text) for text in measures}
+    found = ir_measures.iter_calc(list(set(parsed.values())), qrels, run)
+    values = {(metric.query_id, metric.measure): float(metric.value) for metric in found}
     rows = [
-        (query, measure, float(values.get((query, measure), 0.0)))
+        (query, text, values[query, measure])
         for query in sorted(qrels["query_id"].unique())
-        for measure in measures
+        for text, measure in parsed.items()
     ]
-    return pd.DataFrame(rows, columns=["query_id", "measure", "value"])
+    return pd.DataFrame(rows, columns=VALUES)
 
 
 def write_measures(path: str | os.PathLike, values: pd.DataFrame) -> None:
-    """Write values per query and measure as Parquet."""
+    """Write values per query and measure as Parquet; the same values give the same bytes."""
     with complete(path) as part:
         values.to_parquet(part, index=False)
+
+
+def read_measures(path: str | os.PathLike) -> pd.DataFrame:
+    """Return query_id, measure and value as ``write_measures`` wrote them.
+
+    Raises:
+        InputError: the file is no such table.
+    """
+    try:
+        return pd.read_parquet(path, columns=VALUES)
+    except (pa.ArrowInvalid, KeyError) as error:
+        wrong = str(error).splitlines()[0]
+        raise InputError(f"{path}: no measures ({wrong}); remove it to remake it") from None

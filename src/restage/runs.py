@@ -1,10 +1,12 @@
 """Runs: rankings per query in TREC format, as frames of query_id, doc_id and score.
 
-Rows of a query stand together, best passage first. Where scores are equal, trec_eval (and with it
-ir-measures) ranks the greater passage id first; runs are sorted that way when they are written, so
-that every reader sees the same ranking.
+Rows of a query stand together, best passage first. trec_eval (and with it ir-measures) ignores the
+rank column: it keeps scores in single precision and, where they are equal, ranks the greater
+passage id first. Runs are sorted that way when they are written, so that every reader sees the same
+ranking.
 """
 
+import csv
 import gzip
 import io
 import os
@@ -18,20 +20,24 @@ import pandas as pd
 from restage.errors import InputError
 from restage.files import complete
 
-COLUMNS = ["query_id", "q0", "doc_id", "rank", "score", "tag"]
+COLUMNS = ["query_id", "q0", "doc_id", "rank", "score", "tag", "excess"]
+LARGEST = float(np.finfo(np.float32).max)
+FORM = "'query Q0 passage rank score tag'"
 
 
 def read_run(path: str | os.PathLike, depth: int | None = None) -> pd.DataFrame:
     """Return a run (plain or .gz, blank or tab separated), sorted by rank within each query.
 
-    Ranks may start anywhere. ``depth`` cuts each query's ranking.
+    Ranks may start anywhere; queries stand in the order in which they first appear. ``depth`` cuts
+    each query's ranking.
 
     Raises:
-        InputError: with the file, and the line where there is one: a malformed line, a rank or
-            score that is no finite number, a passage twice for a query, scores that rise with the
-            rank, a file that is empty, truncated or not UTF-8.
+        InputError: with the file, and the line where there is one: a malformed line, a rank that is
+            no whole number, a score that is no finite number in single precision (which is what
+            trec_eval keeps), a passage twice for a query, scores that rise with the rank, a file
+            that is empty, truncated or not UTF-8.
     """
-    text = _text(path)
+    text = read_text(path)
     if not text.strip():
         raise InputError(f"{path}: the run is empty; give one with at least one line")
     try:
@@ -41,25 +47,29 @@ def read_run(path: str | os.PathLike, depth: int | None = None) -> pd.DataFrame:
             names=COLUMNS,
             header=None,
             index_col=False,
-            dtype={"query_id": str, "doc_id": str, "rank": np.int64, "score": np.float64},
-            usecols=["query_id", "doc_id", "rank", "score"],
+            dtype=dict.fromkeys(COLUMNS, str) | {"rank": np.int64, "score": np.float64},
             na_filter=False,
-            quoting=3,
-            on_bad_lines="error",
+            quoting=csv.QUOTE_NONE,
         )
     except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
-        run = None
-    if run is None or not np.isfinite(run["score"]).all() or _ragged(text, len(run)):
+        raise _bad_line(path, text) from None
+    wrong = (run["tag"] == "") | (run["excess"] != "") | ~run["score"].abs().le(LARGEST)
+    if wrong.any() or run.duplicated(["query_id", "doc_id"]).any():
         raise _bad_line(path, text)
-    run = _sorted(path, run)
+    run = _by_rank(path, run)
     return _cut(run, depth) if depth else run
 
 
-def _text(path: str | os.PathLike) -> str:
+def read_text(path: str | os.PathLike) -> str:
+    """Return the text of a plain or gzip-compressed UTF-8 file.
+
+    Raises:
+        InputError: the file is a broken gzip file or not UTF-8.
+    """
+    data = Path(path).read_bytes()
     try:
-        data = Path(path).read_bytes()
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        return data.decode()
+        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        return data.decode("utf-8-sig")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
     except UnicodeDecodeError as error:
@@ -67,44 +77,41 @@ def _text(path: str | os.PathLike) -> str:
         raise InputError(f"{path}:{line}: not UTF-8; convert the file") from None
 
 
-def _ragged(text: str, rows: int) -> bool:
-    return len(text.split()) != rows * len(COLUMNS)
-
-
 def _bad_line(path: str | os.PathLike, text: str) -> InputError:
-    for number, line in enumerate(text.splitlines(), start=1):
-        wrong = _wrong_with(line)
+    """Say which line is the first that ``read_run`` cannot take."""
+    seen: set[tuple[str, str]] = set()
+    for number, line in enumerate(text.split("\n"), start=1):
+        wrong = _wrong_with(line.split(), seen) if line.strip() else None
         if wrong:
             return InputError(f"{path}:{number}: {wrong}: {line[:80]!r}; mend or remove the line")
-    return InputError(f"{path}: not a TREC run; each line is 'query Q0 passage rank score tag'")
+    return InputError(f"{path}: not a TREC run; each line is {FORM}")
 
 
-def _wrong_with(line: str) -> str | None:
+def _wrong_with(parts: list[str], seen: set[tuple[str, str]]) -> str | None:
     try:
-        _, _, _, rank, score, _ = line.split()
-        int(rank)
-        return None if np.isfinite(float(score)) else "the score is not finite"
+        query, _, passage, rank, score, _ = parts
+        if float(rank) % 1 != 0:
+            return "the rank is no whole number"
+        if not abs(float(score)) <= LARGEST:
+            return "the score is no finite number in single precision"
     except ValueError:
-        return "not 'query Q0 passage rank score tag'"
+        return f"not {FORM}"
+    if (query, passage) in seen:
+        return f"passage {passage} stands a second time for query {query}"
+    seen.add((query, passage))
+    return None
 
 
-def _sorted(path: str | os.PathLike, run: pd.DataFrame) -> pd.DataFrame:
+def _by_rank(path: str | os.PathLike, run: pd.DataFrame) -> pd.DataFrame:
     query = pd.factorize(run["query_id"])[0]
-    run = run.iloc[np.lexsort((run["rank"], query))]
-    query = np.sort(query)
-    twice = run.duplicated(["query_id", "doc_id"])
-    if twice.any():
-        row = run[twice].iloc[0]
-        raise InputError(
-            f"{path}: query {row.query_id} ranks passage {row.doc_id} twice; keep one of the lines"
-        )
-    falls = np.diff(run["score"]) < 0
-    rises = (np.diff(run["score"]) > 0) & (np.diff(query) == 0)
-    if rises.any() and not (falls & (np.diff(query) == 0)).any():
+    order = np.lexsort((run["rank"], query))
+    run = run[["query_id", "doc_id", "score"]].iloc[order].reset_index(drop=True)
+    steps = np.diff(run["score"])[np.diff(query[order]) == 0]
+    if (steps > 0).any() and not (steps < 0).any():
         raise InputError(
             f"{path}: scores rise with the rank in every query; give a run with the best first"
         )
-    return run[["query_id", "doc_id", "score"]].reset_index(drop=True)
+    return run
 
 
 def _cut(run: pd.DataFrame, depth: int) -> pd.DataFrame:
@@ -112,7 +119,7 @@ def _cut(run: pd.DataFrame, depth: int) -> pd.DataFrame:
 
 
 def _by_score(run: pd.DataFrame) -> pd.DataFrame:
-    """Best first within each query, equal scores by descending passage id; queries stay in order."""
+    """Best first within each query, equal scores by descending passage id."""
     query = pd.factorize(run["query_id"])[0]
     place = run["doc_id"].rank(method="first", ascending=False)
     return run.iloc[np.lexsort((place, -run["score"], query))].reset_index(drop=True)
@@ -121,8 +128,9 @@ def _by_score(run: pd.DataFrame) -> pd.DataFrame:
 def write_run(path: str | os.PathLike, run: pd.DataFrame, tag: str) -> None:
     """Write a run as gzip: ``query Q0 passage rank score tag``, rank from 1, best score first.
 
-    Scores are rounded to float32 and written with the 9 digits that keep them; the same run gives
-    the same bytes.
+    Scores are rounded to single precision first and written with the 9 digits that keep it; equal
+    scores are ordered by descending passage id. So trec_eval's order is the order of the file. The
+    same run gives the same bytes.
     """
     run = _by_score(run.assign(score=run["score"].to_numpy(np.float32)))
     ranks = run.groupby("query_id", sort=False).cumcount() + 1
@@ -131,7 +139,7 @@ def write_run(path: str | os.PathLike, run: pd.DataFrame, tag: str) -> None:
     with (
         complete(path) as part,
         part.open("wb") as raw,
-        gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file,
+        gzip.GzipFile("", "wb", 6, fileobj=raw, mtime=0) as file,
     ):
         file.write("".join(lines).encode())
 
@@ -147,7 +155,7 @@ def imported_run(
     Lines of unknown queries, and of passages not in ``passages`` if given, are left out.
 
     Raises:
-        InputError: as ``read_run``, and where no query of the run is known.
+        InputError: as ``read_run``, and where no query or no passage of the run is known.
     """
     run, queries = read_run(path), set(queries)
     known = run["query_id"].isin(queries)
@@ -158,7 +166,12 @@ def imported_run(
         )
     found = known
     if passages is not None:
-        found = known & run["doc_id"].map(lambda passage: passage in passages)
+        found = known & np.array([passage in passages for passage in run["doc_id"]])
+    if not found.any():
+        raise InputError(
+            f"{path}: none of its passages is in the collection, such as "
+            f"{run['doc_id'][known].iloc[0]!r}; is it a run over another collection?"
+        )
     kept = _cut(run[found], depth)
     counts = {
         "lines kept": len(kept),

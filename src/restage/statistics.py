@@ -5,11 +5,12 @@
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
+# Values per query are at most 1, and means over seeds: differences below this are rounding errors.
+ROUNDING = 1e-12
 BOOTSTRAP_ROUNDS = 10_000
-QUERIES_AT_ONCE = 1 << 22
+DRAWS_AT_ONCE = 1 << 20
 
 
 def paired_t(a: np.ndarray, b: np.ndarray) -> float:
@@ -21,8 +22,8 @@ def paired_t(a: np.ndarray, b: np.ndarray) -> float:
     differences = np.subtract(a, b)
     if len(differences) < 2:
         return np.nan
-    if np.ptp(differences) == 0:
-        return float(differences[0] == 0)
+    if np.ptp(differences) < ROUNDING:
+        return float(abs(differences[0]) < ROUNDING)
     return float(stats.ttest_1samp(differences, 0).pvalue)
 
 
@@ -35,35 +36,69 @@ def tost(a: np.ndarray, b: np.ndarray, margin: float) -> float:
     differences = np.subtract(a, b)
     if len(differences) < 2:
         return np.nan
-    if np.ptp(differences) == 0:
-        return float(abs(differences[0]) >= margin)
+    if np.ptp(differences) < ROUNDING:
+        return float(abs(differences[0]) > margin - ROUNDING)
     return float(ttost_paired(np.asarray(a), np.asarray(b), -margin, margin)[0])
 
 
+def randomisation(
+    a: np.ndarray, b: np.ndarray, seed: int | np.random.Generator, rounds: int = 10_000
+) -> float:
+    """Return the p-value of the two-sided randomisation test, which assumes no distribution.
+
+    Each round swaps the two systems at random for each query (flips the sign of the difference);
+    the p-value counts the rounds whose mean difference is at least as far from 0 as the observed
+    one, which itself counts as a round. Fisher, "The Design of Experiments" (1935); for retrieval,
+    Smucker, Allan and Carterette, CIKM 2007.
+    """
+    differences, rng = np.subtract(a, b), np.random.default_rng(seed)
+    observed = abs(differences.sum())
+    # Sums of the same numbers in another order differ in their last digits.
+    reached = observed - 1e-12 * np.abs(differences).sum()
+    extreme = 1
+    for count in _rounds(rounds, len(differences)):
+        signs = rng.integers(2, size=(count, len(differences)), dtype=np.int8) * 2 - 1
+        extreme += int((np.abs(signs @ differences) >= reached).sum())
+    return extreme / (rounds + 1)
+
+
 def correct(p_values: np.ndarray, method: str) -> np.ndarray:
-    """Return p-values corrected for as many comparisons as there are: bonferroni, holm or none."""
-    p_values = np.asarray(p_values, dtype=float)
-    corrected, known = p_values.copy(), ~np.isnan(p_values)
-    if method != "none" and known.any():
-        corrected[known] = multipletests(p_values[known], method=method)[1]
-    return corrected
+    """Return p-values corrected for as many comparisons as there are: bonferroni, holm or none.
+
+    A nan stays one and does not count as a comparison. The methods are written out because
+    statsmodels' ``multipletests`` collects garbage in each call, 75 ms that a table pays per cell.
+    """
+    corrected = np.array(p_values, dtype=float)
+    known = np.flatnonzero(~np.isnan(corrected))
+    if method == "bonferroni":
+        corrected[known] *= len(known)
+    elif method == "holm":
+        order = known[np.argsort(corrected[known], kind="stable")]
+        steps = corrected[order] * np.arange(len(order), 0, -1)
+        corrected[order] = np.maximum.accumulate(steps)
+    return corrected.clip(max=1)
 
 
 def bootstrap_interval(
-    values: np.ndarray, rng: np.random.Generator, level: float = 0.95
+    values: np.ndarray, seed: int | list[int] | np.random.Generator, level: float = 0.95
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the mean over queries (Efron 1979)."""
-    values = np.asarray(values, dtype=float)
-    size, rounds = len(values), max(1, QUERIES_AT_ONCE // len(values))
-    means = []
-    for first in range(0, BOOTSTRAP_ROUNDS, rounds):
-        count = min(rounds, BOOTSTRAP_ROUNDS - first)
-        means.append(values[rng.integers(size, size=(count, size))].mean(axis=1))
+    values, rng = np.asarray(values, dtype=float), np.random.default_rng(seed)
+    means = [
+        values[rng.integers(len(values), size=(count, len(values)), dtype=np.int32)].mean(axis=1)
+        for count in _rounds(BOOTSTRAP_ROUNDS, len(values))
+    ]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def verdict(difference: float, p_difference: float, p_equivalence: float, alpha: float) -> str:
+def _rounds(rounds: int, queries: int) -> list[int]:
+    """Split resampling rounds so that what is drawn at a time stays small."""
+    at_once = max(1, DRAWS_AT_ONCE // queries)
+    return [min(at_once, rounds - first) for first in range(0, rounds, at_once)]
+
+
+def verdict(p_difference: float, mean_difference: float, p_equivalence: float, alpha: float) -> str:
     """Return what the two tests together say: better, worse, equivalent or undecided.
 
     A difference that is significant and yet within the margin counts as equivalent.
@@ -71,5 +106,5 @@ def verdict(difference: float, p_difference: float, p_equivalence: float, alpha:
     if p_equivalence < alpha:
         return "equivalent"
     if p_difference < alpha:
-        return "better" if difference > 0 else "worse"
+        return "better" if mean_difference > 0 else "worse"
     return "undecided"

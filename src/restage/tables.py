@@ -1,8 +1,9 @@
 """Tables: one per group of datasets, and the comparisons of recipes behind them.
 
-    python -m restage.tables results/tables/in_domain.csv     # print a table
+python -m restage.tables results/tables/in_domain.csv     # print a table
 """
 
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Mapping
@@ -12,13 +13,20 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from restage.errors import InputError
 from restage.files import complete
+from restage.measures import read_measures
 from restage.statistics import bootstrap_interval, correct, paired_t, tost, verdict
 
 RUN = ["first_stage", "backbone", "recipe"]
 CELL = [*RUN, "dataset", "measure"]
+NUMBERS = ["value", "seeds", "std", "ci_low", "ci_high", "p_value"]
 ALONE = "-"
 TEX_COLUMNS = 8
+TEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+)
 
 
 def load(first_stages: Iterable[str], models: Iterable[str]) -> pd.DataFrame:
@@ -28,15 +36,15 @@ def load(first_stages: Iterable[str], models: Iterable[str]) -> pd.DataFrame:
         first_stages: files {first_stage}/{dataset}.parquet.
         models: files {backbone}/{recipe}/{seed}/{first_stage}/{dataset}.parquet.
     """
-    frames = []
+    frames = [pd.DataFrame(columns=[*CELL, "seed", "query_id", "value"])]
     for path in map(Path, first_stages):
         keys = {"first_stage": path.parts[-2], "backbone": ALONE, "recipe": ALONE, "seed": -1}
-        frames.append(pd.read_parquet(path).assign(**keys, dataset=path.stem))
+        frames.append(read_measures(path).assign(**keys, dataset=path.stem))
     for path in map(Path, models):
         backbone, recipe, seed, first_stage = path.parts[-5:-1]
         keys = {"first_stage": first_stage, "backbone": backbone, "recipe": recipe}
-        frames.append(pd.read_parquet(path).assign(**keys, seed=int(seed), dataset=path.stem))
-    return pd.concat(frames, ignore_index=True)
+        frames.append(read_measures(path).assign(**keys, seed=int(seed), dataset=path.stem))
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def _cells(order: Mapping) -> list[tuple[str, str, str, str, str]]:
@@ -61,29 +69,47 @@ class _Values:
         self.by_seed = values.groupby([*CELL, "seed"])["value"].mean()
 
     def of(self, cell: tuple) -> np.ndarray:
+        if cell not in self.by_cell:
+            raise InputError(f"{' '.join(cell)}: has no values; measure the run first")
         return self.by_cell[cell].to_numpy()
+
+    def pair(self, cell: tuple, other: tuple) -> tuple[np.ndarray, np.ndarray]:
+        a, b = self.of(cell), self.of(other)
+        queries = self.by_cell[cell].index.symmetric_difference(self.by_cell[other].index)
+        if len(queries):
+            raise InputError(
+                f"query {queries[0]}: only one of {' '.join(cell)} and {' '.join(other)} has a "
+                "value for it; measure both runs with the same qrels"
+            )
+        return a, b
 
     def seeds(self, cell: tuple) -> np.ndarray:
         return self.by_seed.loc[cell].to_numpy()
 
 
-def group_table(values: pd.DataFrame, order: Mapping, statistics: Mapping, seed: int):
+def group_table(
+    values: pd.DataFrame, order: Mapping, statistics: Mapping, seed: int
+) -> pd.DataFrame:
     """Return the tidy table of a group, one row per cell.
 
     ``value`` is the mean over the judged queries, ``std`` that of the seeds' means, the interval a
     95 % bootstrap over queries, ``p_value`` a paired t-test against the same first stage alone,
-    and ``significant`` says whether it is below alpha after correction for the models compared.
+    and ``significant``, which is for the marks and not written to the tidy file, says whether it is
+    below alpha after correction for the models that share first stage, dataset and measure.
 
     Args:
         values: as ``load`` returns them.
         order: first_stages, models (backbone, recipe), datasets, and measures by dataset.
         statistics: as in the configuration.
         seed: of the bootstrap; each cell has a generator of its own.
+
+    Raises:
+        InputError: a cell has no values, or not those of the same queries as its first stage.
     """
     found, rows = _Values(values), []
     for cell in _cells(order):
         vector, seeds = found.of(cell), found.seeds(cell)
-        rng = np.random.default_rng([seed, zlib.crc32("/".join(cell).encode())])
+        interval = bootstrap_interval(vector, [seed, zlib.crc32("/".join(cell).encode())])
         alone = cell[1] == ALONE
         rows.append(
             dict(zip(CELL, cell, strict=True))
@@ -91,16 +117,13 @@ def group_table(values: pd.DataFrame, order: Mapping, statistics: Mapping, seed:
                 "value": vector.mean(),
                 "seeds": 0 if alone else len(seeds),
                 "std": seeds.std(ddof=1) if len(seeds) > 1 else np.nan,
-                **dict(zip(["ci_low", "ci_high"], bootstrap_interval(vector, rng), strict=True)),
-                "p_value": np.nan if alone else paired_t(vector, found.of(_alone(cell))),
+                **dict(zip(["ci_low", "ci_high"], interval, strict=True)),
+                "p_value": np.nan if alone else paired_t(*found.pair(cell, _alone(cell))),
             }
         )
-    table = pd.DataFrame(rows, columns=[*CELL, *COLUMNS])
+    table = pd.DataFrame(rows, columns=[*CELL, *NUMBERS])
     corrected = _corrected(table, "p_value", statistics["correction"])
     return table.assign(significant=corrected < statistics["alpha"])
-
-
-COLUMNS = ["value", "seeds", "std", "ci_low", "ci_high", "p_value"]
 
 
 def _alone(cell: tuple) -> tuple:
@@ -116,7 +139,9 @@ def _corrected(table: pd.DataFrame, column: str, method: str) -> pd.Series:
 def significance_table(values: pd.DataFrame, order: Mapping, statistics: Mapping) -> pd.DataFrame:
     """Return the paired t-tests of every model against its first stage and the baseline recipe.
 
-    Corrections count the models compared with the same thing in the same cell.
+    One family, for the corrections, are the models that are compared with the same thing
+    (``against``) in the same first stage, dataset and measure. ``difference`` is the model's mean
+    minus the other's; ``significant`` goes by the configured correction and alpha.
     """
     rows = []
     for cell, against, mine, other in _comparisons(values, order, statistics):
@@ -125,47 +150,87 @@ def significance_table(values: pd.DataFrame, order: Mapping, statistics: Mapping
     table = pd.DataFrame(rows, columns=[*CELL, "against", "difference", "p_value"])
     for method in ("bonferroni", "holm"):
         table[f"p_{method}"] = _corrected(table, "p_value", method)
-    chosen = {"none": "p_value"}.get(statistics["correction"], f"p_{statistics['correction']}")
-    return table.assign(significant=table[chosen] < statistics["alpha"])
+    corrected = _corrected(table, "p_value", statistics["correction"])
+    return table.assign(significant=corrected < statistics["alpha"])
 
 
 def equivalence_table(values: pd.DataFrame, order: Mapping, statistics: Mapping) -> pd.DataFrame:
-    """Return whether each recipe is on par with the baseline recipe of the same backbone."""
-    margin, alpha, rows = statistics["equivalence_margin"], statistics["alpha"], []
+    """Return whether each recipe is on par with the baseline recipe of the same backbone.
+
+    ``p_tost`` is that of the two one-sided tests with the configured margin. The verdict goes by
+    both p-values after the configured correction, in the families of ``significance_table``; the
+    columns have them before.
+    """
+    margin, method, rows = statistics["equivalence_margin"], statistics["correction"], []
     for cell, against, mine, other in _comparisons(values, order, statistics):
         if against != "first_stage":
-            difference = (mine - other).mean()
-            p_value, p_tost = paired_t(mine, other), tost(mine, other, margin)
-            said = verdict(difference, p_value, p_tost, alpha)
-            tested = {"difference": difference, "p_value": p_value, "p_tost": p_tost}
-            rows.append(
-                dict(zip(CELL, cell, strict=True)) | {"against": against, **tested, "verdict": said}
-            )
-    columns = [*CELL, "against", "difference", "p_value", "p_tost", "verdict"]
-    return pd.DataFrame(rows, columns=columns)
+            tested = {"difference": (mine - other).mean(), "p_value": paired_t(mine, other)}
+            tested["p_tost"] = tost(mine, other, margin)
+            rows.append(dict(zip(CELL, cell, strict=True)) | {"against": against} | tested)
+    table = pd.DataFrame(rows, columns=[*CELL, "against", "difference", "p_value", "p_tost"])
+    p_value, p_tost = (_corrected(table, column, method) for column in ("p_value", "p_tost"))
+    said = zip(p_value, table["difference"], p_tost, strict=True)
+    return table.assign(verdict=[verdict(*tests, statistics["alpha"]) for tests in said])
 
 
 def _comparisons(values: pd.DataFrame, order: Mapping, statistics: Mapping):
     """Yield (cell, against, its values, the other's values) of every comparison."""
-    found = _Values(values)
-    recipes = [recipe for _, recipe in order["models"]]
-    baseline = statistics["baseline_recipe"] or next(iter(recipes), None)
+    found, models = _Values(values), [tuple(model) for model in order["models"]]
+    baseline = statistics["baseline_recipe"] or next((recipe for _, recipe in models), None)
     for cell in _cells(order):
         if cell[1] == ALONE:
             continue
-        yield cell, "first_stage", found.of(cell), found.of(_alone(cell))
-        if cell[2] != baseline:
-            other = (*cell[:2], baseline, *cell[3:])
-            yield cell, baseline, found.of(cell), found.of(other)
+        yield cell, "first_stage", *found.pair(cell, _alone(cell))
+        if cell[2] != baseline and (cell[1], baseline) in models:
+            yield cell, baseline, *found.pair(cell, (*cell[:2], baseline, *cell[3:]))
 
 
-# --- writing ----------------------------------------------------------------------------------------
+def reproduction_table(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Return what was published beside what was measured, where both have the cell.
+
+    Args:
+        table: as ``group_table`` returns it.
+        published: one row per backbone, recipe, first stage and dataset, one column per measure,
+            named without the level of relevance: ``AP`` stands for AP and AP(rel=2).
+
+    Returns:
+        ``difference`` is value minus published; ``within_interval`` says whether the published
+        value lies in the measured value's 95 % interval.
+    """
+    keys = [*RUN, "dataset"]
+    long = published.melt(keys, var_name="base", value_name="published").dropna()
+    base = table["measure"].str.replace(r"\(rel=\d+\)", "", regex=True)
+    found = table.assign(base=base).merge(long, on=[*keys, "base"])
+    return found.assign(
+        difference=found["value"] - found["published"],
+        within_interval=found["published"].between(found["ci_low"], found["ci_high"]),
+    )[[*CELL, "published", "value", "difference", "within_interval"]]
+
+
+# --- writing --------------------------------------------------------------------------------
 
 
 def write_csv(table: pd.DataFrame, path: str) -> None:
-    """Write a tidy table with 6 significant digits."""
+    """Write a tidy table: p-values with 3 significant digits, other numbers with 6 decimals."""
+    p_values = {
+        name: table[name].map("{:.3g}".format, na_action="ignore")
+        for name in table.columns
+        if name.startswith("p_")
+    }
     with complete(path) as part:
-        table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+        table.assign(**p_values).to_csv(
+            part, index=False, float_format="%.6f", lineterminator="\n", encoding="utf-8"
+        )
+
+
+def read_csv(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a group's tidy table; names are text, whatever they look like."""
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(CELL, str),
+        keep_default_na=False,
+        na_values=dict.fromkeys(NUMBERS, ""),
+    )
 
 
 def write_group_table(table: pd.DataFrame, csv: str, md: str, tex: str) -> None:
@@ -173,10 +238,13 @@ def write_group_table(table: pd.DataFrame, csv: str, md: str, tex: str) -> None:
     write_csv(table.drop(columns="significant"), csv)
     for path, text in ((md, _markdown(table)), (tex, _latex(table))):
         with complete(path) as part:
-            part.write_text(text)
+            part.write_text(text, encoding="utf-8")
 
 
-NOTE = "Bold: best of the column. †: differs significantly from the first stage alone."
+NOTE = (
+    "Bold: best of the column. †: differs significantly from the first stage alone. "
+    "±: standard deviation over seeds."
+)
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -190,30 +258,43 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def _latex(table: pd.DataFrame) -> str:
-    """Tabulars of at most ``TEX_COLUMNS`` columns, each with all first stages."""
-    parts = ["% \\usepackage{booktabs}", "% " + NOTE.replace("†", "dagger")]
+    """Tabulars of at most ``TEX_COLUMNS`` columns (more for one dataset alone), to be \\input."""
+    note = NOTE.replace("†", r"$\dagger$").replace("±", r"$\pm$")
+    parts = ["% needs booktabs", f"% {note}"]
     for datasets in _packed(table):
-        rows = [
-            _wide(block, r"\textbf{{{}}}", r"$^\dagger$").assign(first_stage=first_stage)
-            for first_stage, block in table[table["dataset"].isin(datasets)].groupby(
-                "first_stage", sort=False
-            )
+        part = table[table["dataset"].isin(datasets)]
+        columns = part[["dataset", "measure"]].drop_duplicates()
+        heads = [
+            rf"\multicolumn{{{count}}}{{c}}{{{dataset.translate(TEX)}}}"
+            for dataset, count in columns.groupby("dataset", sort=False).size().items()
         ]
-        wide = pd.concat(rows).set_index("first_stage", append=True)
-        wide = wide.reorder_levels(RUN).rename(index=_tex_escape, columns=_tex_escape)
-        wide.index.names = [_tex_escape(name).replace(r"\_", " ") for name in wide.index.names]
-        wide.columns.names = [None, None]
-        style = wide.style
-        parts.append(
-            style.to_latex(
-                hrules=True,
-                multicol_align="c",
-                multirow_align="t",
-                clines="skip-last;index" if len(rows) > 1 else None,
-                column_format="lll" + "r" * wide.shape[1],
-            )
-        )
-    return "\n".join(parts)
+        measures = [measure.translate(TEX) for measure in columns["measure"]]
+        blocks = [_tex_rows(block) for _, block in part.groupby("first_stage", sort=False)]
+        parts += [
+            rf"\begin{{tabular}}{{lll{'r' * len(columns)}}}",
+            r"\toprule",
+            _tex_row(["", "", "", *heads]),
+            _tex_row(["First stage", "Backbone", "Recipe", *measures]),
+            r"\midrule",
+            "\n\\midrule\n".join(blocks),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _tex_rows(block: pd.DataFrame) -> str:
+    """The rows of one first stage, which is named in the first of them."""
+    wide = _wide(block, r"\textbf{{{}}}", r"$^\dagger$", r" $\pm$ ")
+    names = [block["first_stage"].iloc[0], *[""] * (len(wide) - 1)]
+    rows = []
+    for first_stage, (model, cells) in zip(names, wide.iterrows(), strict=True):
+        rows.append(_tex_row([*(name.translate(TEX) for name in (first_stage, *model)), *cells]))
+    return "\n".join(rows)
+
+
+def _tex_row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _packed(table: pd.DataFrame) -> list[list[str]]:
@@ -227,17 +308,11 @@ def _packed(table: pd.DataFrame) -> list[list[str]]:
     return packs
 
 
-def _tex_escape(text: str) -> str:
-    for character in "_&%#$":
-        text = text.replace(character, "\\" + character)
-    return text
-
-
-def _wide(block: pd.DataFrame, bold: str, mark: str) -> pd.DataFrame:
+def _wide(block: pd.DataFrame, bold: str, mark: str, spread: str = " ± ") -> pd.DataFrame:
     """One row per model, one column per dataset and measure, values as text."""
-    best = block.groupby(["dataset", "measure"])["value"].transform("max").round(3)
+    best = block.groupby(["dataset", "measure"])["value"].transform("max").map("{:.3f}".format)
     text = [
-        (bold.format(_number(row)) if round(row.value, 3) == top else _number(row))
+        (bold if f"{row.value:.3f}" == top else "{}").format(_number(row, spread))
         + (mark if row.significant else "")
         for row, top in zip(block.itertuples(), best, strict=True)
     ]
@@ -252,12 +327,12 @@ def _wide(block: pd.DataFrame, bold: str, mark: str) -> pd.DataFrame:
     ]
 
 
-def _number(row) -> str:
-    return f"{row.value:.3f}" + ("" if np.isnan(row.std) else f" ± {row.std:.3f}")
+def _number(row, spread: str) -> str:
+    return f"{row.value:.3f}" + ("" if np.isnan(row.std) else f"{spread}{row.std:.3f}")
 
 
 def terminal_table(table: pd.DataFrame) -> str:
-    """Return the table as text: a block per first stage, p-values of each dataset's first measure."""
+    """Return the table as text: a block per first stage, with p-values of first measures."""
     blocks = []
     tested = table.groupby("dataset", sort=False)["measure"].first()
     for first_stage, block in table.groupby("first_stage", sort=False):
@@ -277,4 +352,4 @@ def terminal_table(table: pd.DataFrame) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    print(f"\n{terminal_table(pd.read_csv(path))}\n\nTables and everything else: {path.parents[1]}/")
+    print(f"\n{terminal_table(read_csv(path))}\n\nTables and everything else: {path.parents[1]}/")

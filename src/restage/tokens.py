@@ -162,7 +162,10 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int],
     start = next(i for i in range(len(ids)) if ids[i : i + len(first)] == first)
     end = start + len(first)
     middle = next(i for i in range(end, len(ids)) if ids[i : i + len(second)] == second)
-    query_side = sum(1 for kind in kinds[end:middle] if kind == kinds[start])
+    if kinds[middle] == kinds[start]:  # as RoBERTa's: one segment, nothing to tell
+        query_side = np.iinfo(np.int32).max
+    else:
+        query_side = kinds[end:middle].count(kinds[start])
     return ids[:start], ids[end:middle], ids[middle + len(second) :], query_side
 
 

@@ -145,12 +145,39 @@ def _sampler(folder: Path, objective: Mapping, seed: int) -> ListSampler:
 def _start_model(start: str | os.PathLike | None, backbone: Mapping, seed: int) -> PreTrainedModel:
     """Load the checkpoint, or the backbone with a new head drawn from ``seed``."""
     torch.manual_seed(seed)
-    cut = {"num_hidden_layers": backbone["num_layers"]} if backbone["num_layers"] else {}
-    model = load_model(start) if start else load_model(backbone["model"], **cut)
+    model = load_model(start or backbone["model"])
+    if not start and backbone["num_layers"]:
+        keep_layers(model, backbone["num_layers"])
     for name, weights in model.named_parameters():
         # As in the study. Relative positions (DeBERTa's rel_embeddings) are not positions' own.
         weights.requires_grad = "position_embeddings" not in name
     return model
+
+
+def keep_layers(model: PreTrainedModel, count: int) -> None:
+    """Keep ``count`` evenly spaced layers of the encoder, the last one among them.
+
+    As DistilBERT does it (Sanh et al. 2019): the last layer must stay, because it is the one that
+    gathers the input at the token that the head reads.
+
+    Raises:
+        InputError: the encoder has fewer layers.
+    """
+    have = model.config.num_hidden_layers
+    if count > have:
+        raise InputError(f"num_layers {count}: the backbone has {have}; give that many at most")
+    kept = [(place + 1) * have // count - 1 for place in range(count)]
+    layers = next(
+        module
+        for module in model.base_model.modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == have
+    )
+    for place in reversed(range(have)):
+        if place not in kept:
+            del layers[place]
+    model.config.num_hidden_layers = count
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = [model.config.layer_types[place] for place in kept]
 
 
 def _optimizer(model: PreTrainedModel, objective: Mapping) -> torch.optim.AdamW:
@@ -160,6 +187,7 @@ def _optimizer(model: PreTrainedModel, objective: Mapping) -> torch.optim.AdamW:
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=objective["weight_decay"],
+        fused=True,
     )
 
 

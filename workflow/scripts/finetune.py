@@ -18,6 +18,8 @@ fine_tune(
         "name": name,
         "recipe": recipe,
         "stage": recipe.count("-") + 1,
-        "start": f"the checkpoint `{snakemake.input.start}`" if snakemake.input.start else "the backbone",
+        "start": f"the checkpoint `{snakemake.input.start}`"
+        if snakemake.input.start
+        else "the backbone",
     },
 )

@@ -1,0 +1,146 @@
+"""Tiny models, tokenizers and stores that the tests share."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a hub
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers.trainers import BpeTrainer, WordPieceTrainer
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+from restage.texts import TextStore, write_texts
+from restage.tokens import TokenStore, write_tokens
+
+WORDS = "the river a bridge of stone old town people eat fish bread wind rain how many who".split()
+TEXTS = [" ".join(WORDS[i % 16 : i % 16 + 1 + i % 7]) for i in range(400)]
+
+
+def wordpiece():
+    """A BERT-style tokenizer: [CLS] query [SEP] passage [SEP], with segment ids."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(TEXTS, WordPieceTrainer(vocab_size=90, special_tokens=special))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))
+    )
+
+
+def byte_pairs():
+    """A RoBERTa-style tokenizer: <s> query </s></s> passage </s>, all in segment 0."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = ["bos_token", "pad_token", "eos_token", "unk_token", "mask_token"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        cls_token="<s>",
+        sep_token="</s>",
+        **dict(zip(names, special, strict=True)),
+    )
+
+
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 80,
+    "num_labels": 1,
+}
+ARCHITECTURES = {
+    "bert": (wordpiece, BertConfig, BertForSequenceClassification, SMALL),
+    "electra": (
+        wordpiece,
+        ElectraConfig,
+        ElectraForSequenceClassification,
+        SMALL | {"embedding_size": 8},
+    ),
+    "distilbert": (
+        wordpiece,
+        DistilBertConfig,
+        DistilBertForSequenceClassification,
+        {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "num_labels": 1},
+    ),
+    "roberta": (
+        byte_pairs,
+        RobertaConfig,
+        RobertaForSequenceClassification,
+        SMALL | {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},
+    ),
+    "modernbert": (
+        wordpiece,
+        ModernBertConfig,
+        ModernBertForSequenceClassification,
+        SMALL
+        | {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2}
+        | {"eos_token_id": 3, "global_attn_every_n_layers": 2, "local_attention": 16},
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Folders of tiny untrained backbones with their tokenizers, by architecture."""
+
+    def make(name: str) -> str:
+        folder = tmp_path_factory.getbasetemp() / f"tiny-{name}"
+        if not folder.exists():
+            tokenizer, config, model, settings = ARCHITECTURES[name]
+            tokenizer = tokenizer()
+            torch.manual_seed(0)
+            model(config(vocab_size=len(tokenizer), **settings)).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        return str(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """Write a text store of (id, text) records and return it with its folder."""
+
+    def make(records):
+        folder = tmp_path_factory.mktemp("texts") / "store"
+        write_texts(folder, records)
+        return TextStore(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def token_store(tmp_path_factory):
+    """Write a token store of texts and return it; its folder is ``.folder``."""
+
+    def make(texts, tokenizer):
+        folder = tmp_path_factory.mktemp("tokens") / "store"
+        write_tokens(folder, [texts], tokenizer, len(texts))
+        made = TokenStore(folder)
+        made.folder = folder
+        return made
+
+    return make

@@ -1,0 +1,179 @@
+"""The configuration: defaults, inheritance, and one clear line for each thing that is wrong."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from restage.config import load, stage
+from restage.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "qrels").mkdir()
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "lists.run", "given.run"):
+        (tmp_path / name).write_text("")
+    return tmp_path
+
+
+@pytest.fixture
+def config(data):
+    folder = {"path": str(data), "split": "test"}
+    return {
+        "collections": {"mine": {"path": str(data)}},
+        "datasets": {"test": {**folder, "collection": "mine"}},
+        "first_stages": {"bm25": {"engine": "pisa"}},
+        "ranked_lists": {
+            "lists": {
+                "format": "trec_run",
+                "source": {"path": str(data / "lists.run")},
+                "collection": "mine",
+                "queries": folder,
+                "qrels": folder,
+            }
+        },
+        "objectives": {
+            "CL": {"loss": "localized_contrastive", "ranked_lists": "lists", "max_steps": 10},
+            "KD": {"extends": "CL", "loss": "ranknet", "later_learning_rate": 1e-8},
+        },
+        "backbones": {"tiny": {"model": "hub/tiny"}},
+        "recipes": ["CL", "CL-KD"],
+    }
+
+
+def problem(config, tmp_path):
+    """The one line that says what is wrong with a configuration."""
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    with pytest.raises(InputError) as error:
+        load(config, SCHEMA, [str(path)])
+    (line,) = str(error.value).splitlines()
+    file, number, _ = line.split(":", 2)
+    assert file == str(path)
+    assert int(number) > 0
+    return line
+
+
+def test_defaults_are_filled_in_everywhere(config):
+    loaded = load(config, SCHEMA)
+    assert loaded["seeds"] == [42]
+    assert loaded["rerank"] == {"depth": 100, "max_length": 256}
+    assert loaded["first_stages"]["bm25"]["k1"] == 0.9
+    assert loaded["first_stages"]["bm25"]["depth"] == 100
+    assert loaded["ranked_lists"]["lists"]["valid_fraction"] == 0.01
+    assert loaded["ranked_lists"]["lists"]["source"]["sha256"] is None
+    assert loaded["backbones"]["tiny"] == {
+        "model": "hub/tiny",
+        "num_layers": None,
+        "segment_ids": False,
+    }
+
+
+def test_an_empty_configuration_is_one():
+    assert load({}, SCHEMA)["recipes"] == []
+
+
+def test_the_paper_s_grid_and_the_demo_s_schema_are_valid():
+    paper = load(yaml.safe_load((ROOT / "config/config.yaml").read_text()), SCHEMA)
+    assert (len(paper["backbones"]), len(paper["recipes"])) == (2, 4)
+    assert (len(paper["first_stages"]), len(paper["datasets"])) == (4, 11)
+    contrastive = paper["objectives"]["CL"]
+    assert (contrastive["list_size"], contrastive["sample_depth"]) == (100, 200)
+    assert (contrastive["queries_per_batch"], contrastive["max_steps"]) == (16, 2_000_000)
+
+
+def test_extends_takes_what_is_not_written(config):
+    objective = load(config, SCHEMA)["objectives"]["KD"]
+    assert objective["ranked_lists"] == "lists"
+    assert objective["loss"] == "ranknet"
+    assert "extends" not in objective
+
+
+def test_a_stage_is_the_last_objective_at_the_rate_of_its_place(config):
+    config["recipes"] = ["KD", "CL-KD", "KD-CL-KD"]
+    loaded = load(config, SCHEMA)
+    assert stage(loaded, "KD").previous is None
+    assert stage(loaded, "KD").objective["learning_rate"] == 1e-5
+    assert stage(loaded, "CL-KD").previous == "CL"
+    assert stage(loaded, "CL-KD").objective["learning_rate"] == 1e-8
+    assert stage(loaded, "KD-CL-KD").previous == "KD-CL"
+
+
+def change(config, *keys, value):
+    for key in keys[:-1]:
+        config = config[key]
+    config[keys[-1]] = value
+
+
+def unset(config, *keys):
+    for key in keys[:-1]:
+        config = config[key]
+    del config[keys[-1]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "expected"),
+    [
+        (("backbones", "tiny", "modle"), "x", "unknown key 'modle'; did you mean 'model'?"),
+        (("sedes",), [1], "did you mean 'seeds'?"),
+        (("recipes", 1), "CL-XX", "recipe 'CL-XX': there is no objective 'XX'"),
+        (("datasets", "test", "collection"), "mein", "did you mean 'mine'?"),
+        (("datasets", "test", "collection"), None, "'collection' is missing"),
+        (("datasets", "test", "measures"), ["nDGC@10"], "cannot parse 'nDGC@10'"),
+        (("datasets", "test", "split"), "dev", "dev.tsv"),
+        (("datasets", "test", "ir_datasets"), "x", "exactly one of"),
+        (("rerank",), {"depth": 200}, "provides 100 passages, but rerank.depth asks for 200"),
+        (("ranked_lists", "lists", "source"), {"path": "no/such.run"}, "no file no/such.run"),
+        (("ranked_lists", "lists", "source"), {}, "exactly one of path, url"),
+        (("ranked_lists", "lists", "qrels"), None, "have no qrels"),
+        (("ranked_lists", "lists", "format"), "csv", "'csv' is not one of"),
+        (("objectives", "CL", "max_steps"), None, "give max_steps or epochs"),
+        (("objectives", "CL", "learning_rate"), "1e-5", "write 1.0e-5"),
+        (("objectives", "CL", "list_size"), 1, "less than the minimum"),
+        (("objectives", "CL", "sample_depth"), 50, "larger than the 50 passages"),
+        (("objectives", "KD", "extends"), "XX", "there is no objective 'XX'"),
+        (("objectives", "C-L"), {"extends": "CL"}, "'C-L' cannot be a name here"),
+        (("objectives", "CL", "ranked_lists"), "list", "did you mean 'lists'?"),
+        (("backbones", "tiny", "model"), "package:no-such", "no installed package 'no-such'"),
+        (("backbones", "tiny", "model"), "./no/such", "no folder ./no/such"),
+        (("statistics",), {"baseline_recipe": "KDD"}, "there is no recipe 'KDD'"),
+        (("first_stages", "bm25", "k2"), 1, "unknown key 'k2'"),
+        (
+            ("first_stages", "given"),
+            {"engine": "run", "path": "no-{dataset}.run"},
+            "no file no-test.run",
+        ),
+    ],
+)
+def test_each_mistake_is_one_line_with_its_place(config, tmp_path, keys, value, expected):
+    change(config, *keys, value=value)
+    assert expected in problem(config, tmp_path)
+
+
+def test_objectives_that_extend_each_other(config, tmp_path):
+    change(config, "objectives", "CL", "extends", value="KD")
+    assert "extends itself" in problem(config, tmp_path)
+
+
+def test_a_missing_key_is_told_with_what_it_is_for(config, tmp_path):
+    unset(config, "backbones", "tiny", "model")
+    assert "'model' is missing" in problem(config, tmp_path)
+
+
+def test_the_line_is_that_of_the_mistake(config, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("seeds: [1]\nrerank:\n  depth: 10\n  deep: 3\n")
+    with pytest.raises(InputError, match=r"c\.yaml:4: rerank\.deep: unknown key"):
+        load(yaml.safe_load(path.read_text()), SCHEMA, [str(path)])
+
+
+def test_qrels_alone_measure_runs_but_nothing_else(config, data, tmp_path):
+    alone = {"datasets": {"test": {"qrels": str(data / "qrels/test.tsv")}}}
+    alone["first_stages"] = {"given": {"engine": "run", "path": str(data / "given.run")}}
+    assert load(alone, SCHEMA)["datasets"]["test"]["collection"] is None
+    config["datasets"] = alone["datasets"]
+    assert "qrels alone can only measure runs" in problem(config, tmp_path)
