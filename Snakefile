@@ -13,8 +13,8 @@ include: "rules/common.smk"
 
 pathvars:
     results=config["results"],
-    logs=config["results"] + "/logs",
-    stores=config["results"] + "/stores",
+    logs="<results>/logs",
+    stores="<results>/stores",
 
 
 include: "rules/collections.smk"

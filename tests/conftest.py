@@ -25,7 +25,8 @@ from transformers import (
 from restage.texts import TextStore, write_texts
 from restage.tokens import TokenStore, write_tokens
 
-WORDS = "the river a bridge of stone old town people eat fish bread wind rain how many who".split()
+LINE = "the river a bridge of stone old town people eat fish bread wind rain how many who"
+WORDS = LINE.split()
 TEXTS = [" ".join(WORDS[i % 16 : i % 16 + 1 + i % 7]) for i in range(400)]
 
 

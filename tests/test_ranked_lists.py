@@ -202,7 +202,7 @@ def test_a_missing_line_number_counts_all_blocks(tmp_path, monkeypatch):
         list(read_trec_run(path, Stats()))
 
 
-# --- RankGPT ---------------------------------------------------------------------------------------
+# --- RankGPT -------------------------------------------------------------------------------------
 
 KNOWN = range(1, 6)
 

@@ -302,11 +302,11 @@ def _model(key: Key, model: str) -> None:
         raise _Wrong(key, f"there is no folder {model}; paths are relative to {Path.cwd()}")
 
 
-# --- what the workflow asks of it ------------------------------------------------------------------
+# --- what the workflow asks of it ----------------------------------------------------------------
 
 
 class Stage(NamedTuple):
-    """One fine-tuning step: the recipe it goes on from (None for the backbone) and its objective."""
+    """One fine-tuning step: the recipe it goes on from (None: the backbone) and its objective."""
 
     previous: str | None
     objective: dict

@@ -1,7 +1,6 @@
 """Scores of (query, passage) pairs by a cross-encoder, in batches of nearly equal length."""
 
 import os
-
 from collections.abc import Mapping
 
 import numpy as np

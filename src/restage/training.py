@@ -99,10 +99,8 @@ def fine_tune(
         if step % objective["validate_every"] and step < steps:
             continue
         measured = _validate(model, encoder, held_out, objective, compute)
-        rows.append(
-            [step, epoch, since.loss, *measured, objective["learning_rate"], float(norm)]
-            + since.speed(device)  # noqa: RUF005
-        )
+        rate, speed = objective["learning_rate"], since.speed(device)
+        rows.append([step, epoch, since.loss, *measured, rate, float(norm), *speed])
         since = _Since()
         log.info(
             "step %d of %d: loss %.4f, validation loss %.4f, nDCG@10 %.4f",

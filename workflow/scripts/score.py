@@ -1,7 +1,7 @@
 from restage import log
+from restage.runs import read_run, union
 from restage.scoring import score_run
 from restage.texts import TextStore
-from restage.runs import read_run, union
 
 log.start(snakemake.log[0], "score " + "/".join(snakemake.wildcards))
 depth = snakemake.params.rerank["depth"]
