@@ -33,6 +33,8 @@ OBJECTIVE = {
     "queries_per_batch": 4,
     "max_length": 32,
     "learning_rate": 1e-3,
+    "schedule": "constant",
+    "warmup_steps": 0,
     "weight_decay": 0.01,
     "gradient_clip": 10,
     "max_steps": 6,

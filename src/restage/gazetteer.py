@@ -3,10 +3,11 @@
 Everything is drawn from one seed and written in the formats of the real data: a collection in BEIR
 layout, a TREC run of the training queries (as from ColBERTv2) and permutations of twenty candidates
 (as from RankGPT). The task is made so that matching words finds the right place but not the right
-passage: questions name an attribute in other words than the passages do, passages about other
-attributes use the words of the question, and neighbouring places turn up in each other's passages.
+passage: questions name an attribute in other words than the passages that state it, some passages
+only repeat a question, and neighbouring places have similar names and turn up in each other's
+passages.
 
-    python -m restage.gazetteer FOLDER [--seed 42] [--places 300]
+    python -m restage.gazetteer FOLDER [--seed 42] [--places 240]
 """
 
 import argparse
@@ -30,16 +31,16 @@ from restage.files import complete
 
 # The numbers that decide how hard the task is: counts per place, and shares.
 ATTRIBUTES = 5
-PASSAGES = 7
-QUERIES = {"train": 4, "valid": 4, "test": 2}  # per place of the split
+PASSAGES = 10
+QUERIES = {"train": 5, "valid": 4, "test": 2}  # per place of the split
 DISTRICT = 6  # places whose names are easily confused
-ASIDE = 0.35  # of the passages: with a sentence in words of the questions that states nothing
-NEIGHBOUR = 0.4  # of the passages: with a sentence that names another place
-TITLE = 0.3
-REWORDED = 0.5  # of the test queries: in words that no training query has
+UNANSWERED = 1  # more passages per place, which repeat a question and leave it at that
+NEIGHBOUR = 0.1  # of the passages: with a sentence that names another place
+TITLE = 0.1
+REWORDED = 0.25  # of the test queries: in words that no training query has
 CANDIDATES = 20
 COLBERT_DEPTH = 50
-TEACHER_NOISE = 0.4
+TEACHER_NOISE = 0.3
 MALFORMED = 0.09
 
 
@@ -94,14 +95,11 @@ def _slug(*parts: str) -> str:
 
 
 def _districts(seed: int, count: int) -> Iterator[list[str]]:
-    """Names that are easily confused: three from one root, and a twin of each."""
+    """Names that are easily confused: all those of a district have one root."""
     rng = _rng(seed, "names")
     roots = ["".join(pair) for pair in product(words.STEMS, words.VOWELS)]
     for root in rng.permutation(roots)[: -(-count // DISTRICT)]:
-        plain = [root + ending for ending in rng.choice(words.ENDINGS, 3, replace=False)]
-        forms = rng.choice(words.TWINS, 3, replace=False)
-        twins = [form.format(name) for name, form in zip(plain, forms, strict=True)]
-        yield [str(name) for name in rng.permutation(plain + twins)]
+        yield [str(root + end) for end in rng.choice(words.ENDINGS, DISTRICT, replace=False)]
 
 
 def _places(seed: int, count: int) -> list[Place]:
@@ -126,7 +124,10 @@ def _facts(rng: np.random.Generator, kind: str) -> dict[str, tuple[str, str]]:
 
 
 def _passages(seed: int, place: Place) -> Iterator[Passage]:
-    """Each attribute is stated fully once or twice and vaguely once, in different passages."""
+    """Each attribute is stated fully once or twice and vaguely once, in different passages.
+
+    Besides there are open questions: no passage matches a query's words better.
+    """
     rng = _rng(seed, "passages", place.name)
     statements = []
     for attribute, (value, rough) in place.facts.items():
@@ -137,8 +138,6 @@ def _passages(seed: int, place: Place) -> Iterator[Passage]:
     for number, position in enumerate(rng.permutation(PASSAGES), start=1):
         own = statements[position::PASSAGES]
         sentences = [own[i][2] for i in rng.permutation(len(own))]
-        if rng.random() < ASIDE:
-            sentences.insert(rng.integers(len(sentences) + 1), _pick(rng, words.ASIDES))
         sentences = _named(sentences, place)
         if rng.random() < NEIGHBOUR:
             at, asides = _pick(rng, [(0, words.OPENINGS), (len(sentences), words.CLOSINGS)])
@@ -148,6 +147,11 @@ def _passages(seed: int, place: Place) -> Iterator[Passage]:
         states = {attribute: grade for attribute, grade, _ in own}
         id = _slug(place.name, str(number))
         yield Passage(id, place.name, states, title, " ".join(sentences))
+    asked = rng.choice(list(place.facts), UNANSWERED, replace=False)
+    for number, attribute in enumerate(asked, start=PASSAGES + 1):
+        question = _pick(rng, words.ATTRIBUTES[attribute].asked).format(place=place.name)
+        id, text = _slug(place.name, str(number)), f"{question} {_pick(rng, words.UNANSWERED)}"
+        yield Passage(id, place.name, {}, "", text)
 
 
 def _named(sentences: list[str], place: Place) -> list[str]:
@@ -238,7 +242,7 @@ def _write_ranked_lists(folder: Path, seed: int, passages: list, queries: list[Q
         shown = _best(lexical, CANDIDATES)
         rng = _rng(seed, "teacher", query.id)
         noise = rng.normal(0, TEACHER_NOISE, CANDIDATES)
-        liking = grades[shown] + (places[shown] == query.place) + lexical[shown] + noise
+        liking = grades[shown] + (places[shown] == query.place) + noise
         permutations.append(_spell(rng, (_best(liking, CANDIDATES) + 1).tolist()))
         listed = [{"docid": passages[i].id, "rank": r} for r, i in enumerate(shown, start=1)]
         record = {"query_id": query.id, "query": query.text, "retrieved_passages": listed}
@@ -262,7 +266,7 @@ def _recorded(folder: Path) -> dict:
         return {}
 
 
-def write_gazetteer(folder: str | os.PathLike, seed: int = 42, places: int = 300) -> dict:
+def write_gazetteer(folder: str | os.PathLike, seed: int = 42, places: int = 240) -> dict:
     """Write the gazetteer's files into ``folder``, unless the same ones are there already.
 
     ``folder`` gets collection/ (BEIR layout), colbert.run, rankgpt-candidates.jsonl.zip,
@@ -299,7 +303,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the fictional gazetteer of the demo.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--places", type=int, default=300)
+    parser.add_argument("--places", type=int, default=240)
     given = parser.parse_args()
     before = _recorded(given.folder)
     try:

@@ -1,16 +1,14 @@
 """The vocabulary of the fictional gazetteer: what can be said about a place, and asked about it."""
 
-from dataclasses import dataclass
-from itertools import product
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Attribute:
+class Attribute(NamedTuple):
     """What can be said about a place and asked about it.
 
-    Sentences have ``{place}`` once, and ``{v}``, the value, or ``{r}``, a rough
-    idea of it; each of ``values`` is such a pair. Questions in ``reworded`` are kept for the test
-    split. A passage about an attribute in ``related`` is close to the question, but no answer.
+    Sentences have ``{place}`` once, and ``{v}``, the value, or ``{r}``, a rough idea of it; each
+    of ``values`` is such a pair. Questions in ``reworded`` are kept for the test split. A passage
+    about an attribute in ``related`` is close to the question, but no answer.
     """
 
     values: tuple[tuple[str, str], ...]
@@ -22,266 +20,187 @@ class Attribute:
     not_for: tuple[str, ...] = ()
 
 
-CENTURIES = {
-    11: "twelfth",
-    12: "thirteenth",
-    13: "fourteenth",
-    14: "fifteenth",
-    15: "sixteenth",
-    16: "seventeenth",
-    17: "eighteenth",
-    18: "nineteenth",
-}
-THOUSANDS = [
-    "well under a thousand",
-    "between one and two thousand",
-    "rather more than two thousand",
-]
-THOUSANDS += ["something like three thousand", "four thousand or so", "five or six thousand"]
-HOW_OFTEN = ["one day in five", "every third day", "every second day", "nearly every day"]
+CENTURIES = ("twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth")
+CENTURIES += ("eighteenth", "nineteenth")
 
 
 def _years(first: int, last: int) -> tuple[tuple[str, str], ...]:
-    return tuple((str(y), f"{CENTURIES[y // 100]} century") for y in range(first, last))
+    return tuple((str(y), f"{CENTURIES[y // 100 - 11]} century") for y in range(first, last))
+
+
+def _inhabitants(count: int) -> str:
+    limits = {1000: "fewer than a thousand", 2000: "one or two thousand"}
+    limits |= {4000: "a few thousand", 9000: "several thousand"}
+    return next(words for limit, words in limits.items() if count < limit)
+
+
+def _height(metres: int) -> str:
+    return (
+        "in the lowlands"
+        if metres < 400
+        else "in the hills"
+        if metres < 900
+        else "in the mountains"
+    )
 
 
 ATTRIBUTES = {
     "founding": Attribute(
         values=_years(1120, 1480),
         full=(
-            "{place} was laid out in {v}, when a flood had carried off an older farm.",
-            "The earliest charter that mentions {place} is dated {v}.",
-            "Fishermen who had missed the tide lit the first hearths of {place} in {v}.",
-            "Surveyors pegged out the lanes of {place} in {v}, by lantern light.",
+            "{place} was established in {v}.",
+            "The oldest walls of {place} date from {v}.",
+            "Settlers built the first huts of {place} in {v}.",
         ),
-        vague=(
-            "{place} is said to go back to the {r}, though no parchment survives.",
-            "Potsherds under the lanes of {place} point to the {r}.",
-        ),
+        vague=("{place} goes back to the {r}.", "The first huts of {place} are of the {r}."),
         asked=(
-            "When did people settle {place}?",
+            "When was {place} founded?",
             "How old is {place}?",
-            "In which year was {place} founded?",
-            "When was {place} established?",
+            "In which year did {place} begin?",
         ),
-        reworded=("How long has {place} existed?", "When did the history of {place} begin?"),
+        reworded=("What is the age of {place}?", "Since when has {place} existed?"),
         related=("founder",),
     ),
     "founder": Attribute(
         values=(
-            ("the runaway nun Orla Finch", "a runaway nun"),
-            ("the bankrupt miller Tam Brandreth", "a bankrupt miller"),
+            ("the runaway nun Orla Finch", "a nun"),
+            ("the miller Tam Brandreth", "a miller"),
             ("Duchess Ameline", "a noblewoman"),
             ("Brother Anselm", "a monk"),
-            ("Captain Joris Hale", "a shipwrecked captain"),
-            ("the cattle thief Hob Larkin", "a cattle thief"),
+            ("Captain Joris Hale", "a captain"),
+            ("the cattle thief Hob Larkin", "a thief"),
             ("the widow Petronel", "a widow"),
-            ("Ansgar the Lame", "an old soldier"),
+            ("Ansgar the Lame", "a soldier"),
         ),
         full=(
-            "{v} hammered the earliest stakes of {place} into the mud.",
-            "{place} was the idea of {v}, whose statue turns its back on it.",
-            "{v} bought the empty ground of {place} for two barrels of salt.",
-            "Every child can tell you that {v} marked out {place} with a plough.",
+            "{v} established {place}.",
+            "{place} was created by {v}.",
+            "It was {v} who built the first huts of {place}.",
         ),
-        vague=(
-            "{place} has {r} to thank for its first roof, but the books do not say more.",
-            "The story goes that {r} chose the spot for {place}.",
-        ),
+        vague=("{place} was the idea of {r}.", "{r} built the first huts of {place}."),
         asked=(
             "Who founded {place}?",
-            "Which person established {place}?",
-            "Who started {place}?",
-            "By whom was {place} founded?",
+            "Who was the founder of {place}?",
+            "Which person started {place}?",
         ),
-        reworded=("To whom does {place} owe its origin?", "Who built the first house in {place}?"),
+        reworded=("To whom does {place} owe its origin?", "Who set up {place}?"),
         related=("founding", "famous"),
     ),
     "bridge": Attribute(
         values=_years(1520, 1880),
         full=(
-            "A crossing of five stone arches has joined the two halves of {place} since {v}.",
-            "Carts have rolled over the span at {place} since {v}.",
-            "Masons closed the last arch at {place} in {v}, and the toll-keeper went home.",
-            "In {v} a span of oak and iron tied the two banks of {place} together.",
+            "The crossing at {place} was finished in {v}.",
+            "In {v} stone arches joined the two banks of {place}.",
+            "The span over the water at {place} was opened in {v}.",
         ),
         vague=(
-            "The arches at {place} look like work of the {r}.",
-            "Some time in the {r} {place} gave up its ford for an arch of stone.",
+            "The stone arches at {place} are of the {r}.",
+            "{place} got its crossing in the {r}.",
         ),
         asked=(
             "When was the bridge in {place} built?",
-            "How old is the bridge at {place}?",
-            "Since when can people walk across the river at {place}?",
+            "How old is the bridge of {place}?",
+            "In which year did {place} get a bridge?",
         ),
         reworded=(
-            "When did {place} get its bridge?",
-            "In which year was the bridge of {place} finished?",
+            "What is the date of the bridge of {place}?",
+            "Since when is there a bridge in {place}?",
         ),
         related=("river",),
     ),
     "river": Attribute(
         values=(
-            ("Ossel", "a slow brown stream"),
-            ("Tarn Water", "a noisy stream"),
-            ("Mire", "a muddy stream"),
-            ("Lissom", "a stream full of trout"),
-            ("Grey Ouzel", "a cold grey stream"),
-            ("Wend", "a winding stream"),
-            ("Sallow", "a stream under willows"),
-            ("Bright Ede", "a clear shallow stream"),
-            ("Carrow", "a stream the colour of tea"),
+            ("the Ossel", "a slow brown stream"),
+            ("the Tarn Water", "a noisy stream"),
+            ("the Mire", "a muddy stream"),
+            ("the Lissom", "a stream full of trout"),
+            ("the Grey Ouzel", "a cold grey stream"),
+            ("the Wend", "a winding stream"),
+            ("the Bright Ede", "a clear stream"),
+            ("the Carrow", "a shallow stream"),
         ),
         full=(
-            "The {v} slides past the back gardens of {place}.",
-            "Washing is still done in the {v}, which cuts {place} in two.",
-            "Mills along the {v} gave {place} its early wealth.",
-            "Barges come up the {v} as far as {place} and turn there.",
+            "The water of {v} passes {place}.",
+            "{place} stands on the banks of {v}.",
+            "{v} runs by the gardens of {place}.",
         ),
-        vague=(
-            "{r} loops around {place} and drowns the lower gardens in March.",
-            "Ducks have taken over {r} that divides {place}.",
-        ),
+        vague=("{place} is crossed by {r}.", "{r} runs by the gardens of {place}."),
         asked=(
             "Which river flows through {place}?",
-            "What is the name of the river at {place}?",
             "On which river does {place} lie?",
+            "What is the river of {place} called?",
         ),
-        reworded=("Which waterway runs through {place}?", "What water does {place} stand on?"),
+        reworded=(
+            "What is the name of the river in {place}?",
+            "By which river does one find {place}?",
+        ),
         related=("bridge",),
     ),
     "population": Attribute(
-        values=tuple(
-            (f"{n:,}", THOUSANDS[min(n // 1000, 5)]) for n in range(620, 6900, 10) if n % 1000
-        ),
+        values=tuple((f"{n:,}", _inhabitants(n)) for n in range(620, 9000, 10)),
         full=(
-            "Some {v} souls share the lanes of {place}.",
-            "At the last count {place} came to {v} heads.",
-            "The church register of {place} lists {v} names, a few of them twice.",
-            "{place} fills {v} beds on an ordinary night.",
+            "{place} has {v} inhabitants.",
+            "The census counted {v} residents in {place}.",
+            "There are {v} citizens in {place}.",
         ),
-        vague=(
-            "Nobody counts very carefully, but {place} holds {r}.",
-            "By the reckoning of its priest {place} holds {r}.",
-        ),
+        vague=("{place} is home to {r} citizens.", "The census of {place} found {r}."),
         asked=(
             "How many people live in {place}?",
             "What is the population of {place}?",
-            "How many inhabitants does {place} have?",
+            "How large is the population of {place}?",
         ),
-        reworded=("How many residents are there in {place}?", "How big is {place}?"),
-        related=("emigration",),
-    ),
-    "emigration": Attribute(
-        values=(
-            ("the shipyards of the south", "south"),
-            ("the cotton mills of the south", "south"),
-            ("the gold fields overseas", "overseas"),
-            ("the northern timber camps", "north"),
-            ("the northern whaling stations", "north"),
-            ("the kitchens of the capital", "to the city"),
-            ("the law courts of the capital", "to the city"),
-            ("the vineyards overseas", "overseas"),
-        ),
-        full=(
-            "The young of {place} set off for {v} at eighteen.",
-            "Half of {place} has a cousin in {v}.",
-            "Money orders from {v} keep {place} in roof tiles.",
-            "Letters from {place} are mostly addressed to {v}.",
-        ),
-        vague=(
-            "One house in five in {place} is shut, its owners gone {r}.",
-            "Those who gave up on {place} went {r}, as a rule.",
-        ),
-        asked=(
-            "Where do people from {place} move to?",
-            "Where do emigrants from {place} go?",
-            "Where do people go when they leave {place}?",
-        ),
-        reworded=(
-            "Where have natives of {place} migrated?",
-            "In what region do former residents of {place} find work?",
-        ),
-        related=("population",),
-    ),
-    "rainfall": Attribute(
-        values=tuple((f"{n:,} millimetres", HOW_OFTEN[n // 400 - 1]) for n in range(410, 2000, 10)),
-        full=(
-            "Gauges in {place} catch {v} in twelve months.",
-            "Clouds empty {v} over {place} between one January and the next.",
-            "Cisterns in {place} are built for {v} from one harvest to another.",
-            "Umbrella makers do well in {place}, where the gauge passes {v} by New Year.",
-        ),
-        vague=("Gutters in {place} gurgle {r}.", "Umbrellas are opened in {place} {r}."),
-        asked=(
-            "How much rain falls in {place}?",
-            "How wet is {place}?",
-            "What is the yearly rainfall in {place}?",
-        ),
-        reworded=(
-            "How much precipitation does {place} get?",
-            "How rainy is it in {place}?",
-        ),
-        related=("climate",),
+        reworded=("What number of people does {place} have?", "How big is {place}?"),
     ),
     "climate": Attribute(
         values=(
             ("frost from November to April", "raw"),
             ("mild winters and hazy summers", "mild"),
-            ("dry summers and short, sharp winters", "crisp"),
-            ("fog until noon and soft evenings", "damp"),
-            ("snow to the windowsills and a brief, hot July", "bracing"),
-            ("long warm autumns and late springs", "mild"),
-            ("sultry Augusts and thunder at night", "heavy"),
+            ("dry summers and sharp winters", "crisp"),
+            ("fog until noon", "damp"),
+            ("deep snow and a brief, hot July", "cold"),
+            ("long warm autumns", "mild"),
+            ("thunder and sultry nights", "heavy"),
         ),
         full=(
-            "Gardeners in {place} reckon with {v}.",
-            "{place} is used to {v}.",
-            "The almanac promises {place} {v}.",
-            "Beekeepers in {place} grumble about {v}.",
+            "{place} has {v}.",
+            "The seasons bring {v} to {place}.",
+            "Gardeners in {place} expect {v}.",
         ),
-        vague=(
-            "The air in {place} is {r} for much of the year.",
-            "Doctors send their patients to {place}, where the air is {r}.",
-        ),
+        vague=("The air in {place} is {r}.", "Most months in {place} are {r}."),
         asked=(
             "What is the weather like in {place}?",
-            "What climate does {place} have?",
-            "How warm or cold does it get in {place}?",
+            "What is the climate of {place}?",
+            "What weather does {place} have?",
         ),
-        reworded=(
-            "What are the seasons like in {place}?",
-            "What temperatures can one expect in {place}?",
-        ),
-        related=("rainfall", "wind"),
+        reworded=("How is the weather in {place}?", "Which climate does one find in {place}?"),
+        related=("wind",),
     ),
     "wind": Attribute(
         values=(
-            ("Tarrock", "from the north-east"),
-            ("Old Scold", "from the sea"),
-            ("Harrier", "from the hills"),
-            ("Widow's Breath", "from the marshes"),
-            ("Sawtooth", "from the ice"),
-            ("Bellows", "from the south"),
-            ("Grey Piper", "from the west"),
-            ("Miller's Boy", "from the plain"),
+            ("the Tarrock", "the north-east"),
+            ("Old Scold", "the sea"),
+            ("the Harrier", "the hills"),
+            ("the Widow's Breath", "the marshes"),
+            ("the Sawtooth", "the ice"),
+            ("the Bellows", "the south"),
+            ("the Grey Piper", "the west"),
+            ("the Miller's Boy", "the plain"),
         ),
         full=(
-            "The {v} rattles the shutters of {place} for weeks on end.",
-            "When the {v} gets up, {place} ties down its hens.",
-            "Roofs in {place} are weighted with stones against the {v}.",
-            "Fishwives in {place} blame every headache on the {v}.",
+            "A breeze called {v} blows in {place}.",
+            "The storms of {place} are known as {v}.",
+            "{v} blows over the roofs of {place}.",
         ),
-        vague=(
-            "Gusts {r} keep the lanes of {place} swept.",
-            "Sooner or later every hat in {place} is lost to a blast {r}.",
-        ),
+        vague=("The storms of {place} come from {r}.", "In {place} a breeze blows from {r}."),
         asked=(
-            "What is the local wind of {place} called?",
-            "Which wind blows in {place}?",
-            "What name do people give to the wind in {place}?",
+            "What is the wind in {place} called?",
+            "Which wind is typical of {place}?",
+            "Which wind is there in {place}?",
         ),
-        reworded=("Which gale is {place} known for?", "What is the storm at {place} called?"),
+        reworded=(
+            "What is the name of the wind of {place}?",
+            "Which wind do people in {place} fear?",
+        ),
         related=("climate",),
     ),
     "dish": Attribute(
@@ -291,61 +210,25 @@ ATTRIBUTES = {
             ("turnips in mustard cream", "turnips"),
             ("goose baked in clay", "goose"),
             ("pike dumplings", "pike"),
-            ("black pudding and apples", "blood sausage"),
-            ("leek pie with smoked ham", "leeks"),
+            ("black pudding and apples", "pudding"),
+            ("leek pie with ham", "leeks"),
             ("snails in green butter", "snails"),
             ("cod cheeks with dill", "cod"),
             ("lentils and burnt onions", "lentils"),
         ),
         full=(
-            "Supper in {place} is {v}, with a spoon and no talking.",
-            "No grandmother in {place} would let you leave without {v}.",
-            "The cookshops of {place} ladle out {v} from noon until it is gone.",
-            "{place} swears by {v}.",
+            "The usual dinner in {place} is {v}.",
+            "Cooks in {place} prepare {v}.",
+            "Every kitchen in {place} serves {v}.",
         ),
-        vague=(
-            "Kitchens in {place} smell of {r} all winter.",
-            "Pots in {place} are seldom without {r}, and no recipe is written down.",
-        ),
+        vague=("The kitchens of {place} smell of {r}.", "Cooks in {place} buy a lot of {r}."),
         asked=(
             "What do people eat in {place}?",
-            "What is the typical dish of {place}?",
-            "Which food is {place} famous for?",
+            "What food is typical of {place}?",
+            "Which food is {place} known for?",
         ),
-        reworded=("Which meal is traditional in {place}?", "What is the cuisine of {place} like?"),
-        related=("feast_food", "drink"),
-    ),
-    "feast_food": Attribute(
-        values=(
-            ("almond rings", "sweets"),
-            ("honey cakes", "sweets"),
-            ("plum dumplings", "dumplings"),
-            ("chestnut fritters", "fritters"),
-            ("saffron buns", "buns"),
-            ("cheese pies", "pies"),
-            ("gilded gingerbread hearts", "gingerbread"),
-            ("poppy-seed plaits", "plaited loaves"),
-        ),
-        full=(
-            "When the drums come out, bakers in {place} hand round {v}.",
-            "{v} are sold from trays in {place} while the procession goes by.",
-            "Once a year, between two parades, {place} lives on {v}.",
-            "Dancers in {place} are paid in {v}.",
-        ),
-        vague=(
-            "Children in {place} save their coins for the {r} of the great parade.",
-            "The procession in {place} leaves a trail of crumbs from the {r}.",
-        ),
-        asked=(
-            "What is eaten at the festival in {place}?",
-            "What food is made for the celebrations in {place}?",
-            "What do people eat on the feast day of {place}?",
-        ),
-        reworded=(
-            "Which treat belongs to the holiday of {place}?",
-            "What pastry is prepared for the annual celebration in {place}?",
-        ),
-        related=("festival", "dish"),
+        reworded=("Which dish comes from {place}?", "What is eaten in {place}?"),
+        related=("drink",),
     ),
     "drink": Attribute(
         values=(
@@ -354,90 +237,73 @@ ATTRIBUTES = {
             ("cloudy pear wine", "wine"),
             ("smoked barley beer", "beer"),
             ("rosehip brandy", "brandy"),
-            ("fermented mare's milk", "sour milk"),
             ("birch-leaf tea", "tea"),
             ("elderflower mead", "mead"),
         ),
         full=(
-            "A host in {place} pours {v} before he asks who you are.",
+            "Guests in {place} are poured a glass of {v}.",
+            "The taverns of {place} sell {v}.",
             "The cellars of {place} are full of {v}.",
-            "Toasts in {place} are made with {v}, never with water.",
-            "Harvesters in {place} are paid partly in {v}.",
         ),
-        vague=(
-            "Under most stairs in {place} stands a barrel of {r}.",
-            "{place} is proud of its {r}, and sleeps well on it.",
-        ),
+        vague=("{place} makes its own {r}.", "The taverns of {place} smell of {r}."),
         asked=(
             "What do people drink in {place}?",
             "Which drink is typical of {place}?",
-            "What beverage is {place} known for?",
+            "Which drink is {place} known for?",
         ),
-        reworded=(
-            "What is served in the taverns of {place}?",
-            "What would one order in a bar in {place}?",
-        ),
+        reworded=("What beverage comes from {place}?", "What is drunk in {place}?"),
         related=("dish",),
     ),
     "festival": Attribute(
         values=(
-            ("the Night of Lanterns", "early spring"),
-            ("the Blessing of the Nets", "early summer"),
-            ("Goose Sunday", "late autumn"),
+            ("the Night of Lanterns", "spring"),
+            ("the Blessing of the Nets", "summer"),
+            ("Goose Sunday", "autumn"),
             ("the Burning of the Straw Bear", "midwinter"),
             ("the Feast of Fools", "midwinter"),
-            ("the Apple Wake", "late autumn"),
-            ("the Dance of the Kettles", "high summer"),
-            ("Candle Week", "midwinter"),
+            ("the Apple Wake", "autumn"),
+            ("the Dance of the Kettles", "summer"),
         ),
         full=(
-            "Once a year the whole of {place} stays up for {v}.",
-            "Shops in {place} close for {v}, and nobody minds.",
-            "Drums announce {v} in {place}.",
-            "Sons and daughters come home to {place} for {v}.",
+            "{place} celebrates {v} every year.",
+            "The great feast of {place} is {v}.",
+            "There is dancing in {place} at {v}.",
         ),
-        vague=(
-            "In {r} there is dancing in the lanes of {place} until the lamps go out.",
-            "{place} saves its fireworks for {r}.",
-        ),
+        vague=("There is dancing in {place} in {r}.", "{place} celebrates in {r}."),
         asked=(
-            "Which festival is celebrated in {place}?",
-            "What is the big celebration in {place} called?",
-            "What feast do people hold in {place}?",
+            "Which festival is held in {place}?",
+            "What is the festival of {place} called?",
+            "Which festival takes place in {place}?",
         ),
         reworded=(
-            "What is the main holiday of {place}?",
-            "What event brings {place} together each year?",
+            "What festival do people visit in {place}?",
+            "Which holiday is special to {place}?",
         ),
-        related=("feast_food", "market"),
+        related=("market",),
     ),
     "market": Attribute(
         values=(
             ("Mondays", "early in the week"),
             ("Tuesdays", "early in the week"),
             ("Wednesdays", "in the middle of the week"),
-            ("Thursdays", "in the second half of the week"),
-            ("Fridays", "towards the weekend"),
+            ("Thursdays", "late in the week"),
+            ("Fridays", "late in the week"),
             ("Saturdays", "at the weekend"),
         ),
         full=(
-            "On {v} stalls cover the square of {place} from dawn.",
-            "Farmers bring eggs and gossip to {place} on {v}.",
-            "The price of onions in {place} is settled on {v}.",
-            "{v} are loud in {place}, what with stalls, hens and haggling.",
+            "Stalls open in {place} on {v}.",
+            "Farmers sell their vegetables in {place} on {v}.",
+            "Traders come to {place} on {v}.",
         ),
-        vague=(
-            "{r} the square of {place} fills with awnings.",
-            "Awnings go up in {place} {r} and come down by dark.",
-        ),
+        vague=("The stalls of {place} open {r}.", "Farmers sell in {place} {r}."),
         asked=(
-            "On which day is the market held in {place}?",
+            "On which day is the market in {place}?",
             "When is market day in {place}?",
-            "What day do traders come to {place}?",
+            "When is the market of {place} held?",
         ),
         reworded=(
-            "On what weekday do merchants sell their goods in {place}?",
-            "When is a good time to go shopping in {place}?",
+            "On what day can one go to market in {place}?",
+            "When does {place} have its market?",
         ),
         related=("festival",),
     ),
@@ -446,32 +312,23 @@ ATTRIBUTES = {
             ("a narrow-gauge railway", "on rails"),
             ("a rack railway", "on rails"),
             ("a steam ferry", "over the water"),
-            ("a motor launch", "over the water"),
             ("a cable car", "through the air"),
             ("a horse tram", "behind horses"),
             ("a string of mules", "on hoof"),
             ("a weekly bus", "on wheels"),
-            ("a flat-bottomed barge", "over the water"),
         ),
         full=(
-            "{v} links {place} with the coast.",
-            "Since the road was washed away, {place} has depended on {v}.",
-            "Letters, brides and pianos all come to {place} by {v}.",
-            "Without {v}, {place} would be cut off from the plain.",
+            "{v} connects {place} with the coast.",
+            "{place} is linked to the capital by {v}.",
+            "{v} carries passengers to {place}.",
         ),
-        vague=(
-            "Everything that {place} needs arrives {r}.",
-            "One comes to {place} {r}, and slowly.",
-        ),
+        vague=("Passengers come to {place} {r}.", "Letters are carried to {place} {r}."),
         asked=(
             "How do travellers reach {place}?",
-            "How can one get to {place}?",
-            "What transport is there to {place}?",
+            "How does one get to {place}?",
+            "How can one travel to {place}?",
         ),
-        reworded=(
-            "What is the best way of travelling to {place}?",
-            "Which vehicle should one take to visit {place}?",
-        ),
+        reworded=("What transport is there to {place}?", "What is the way to get to {place}?"),
         related=("lodging",),
         not_for=("port",),
     ),
@@ -484,26 +341,21 @@ ATTRIBUTES = {
             ("the Crooked Billet", "a room above the bakery"),
             ("the Patient Mule", "three attics by the church"),
             ("the Golden Leek", "a room behind the smithy"),
-            ("the Last Candle", "three attics by the church"),
         ),
         full=(
-            "The lamp of {v} is the last to go out in {place}.",
-            "At {v} in {place} the sheets are ironed and the bread is warm.",
-            "Strangers who are caught by the dark in {place} are sent to {v}.",
-            "{place} has six beds for hire, all of them at {v}.",
+            "Guests in {place} sleep at {v}.",
+            "{v} is the only hotel in {place}.",
+            "{v} has beds for guests in {place}.",
         ),
-        vague=(
-            "A widow in {place} lets {r}.",
-            "Ask the baker of {place} about {r}, and bring your own towel.",
-        ),
+        vague=("{place} has {r} for guests.", "Guests in {place} sleep in {r}."),
         asked=(
             "Where can visitors stay in {place}?",
             "Which inn is there in {place}?",
-            "Where can travellers sleep in {place}?",
+            "Where does one spend the night in {place}?",
         ),
         reworded=(
-            "What is the hotel in {place} called?",
-            "Where might a tourist spend the night in {place}?",
+            "Which accommodation does {place} offer?",
+            "Where do travellers stay in {place}?",
         ),
         related=("transport",),
     ),
@@ -513,32 +365,23 @@ ATTRIBUTES = {
             ("making rope", "rope walks"),
             ("blowing glass", "furnaces"),
             ("burning charcoal", "kilns"),
-            ("carving pipes", "workbenches"),
-            ("drying cod", "drying racks"),
             ("casting bells", "foundries"),
             ("tanning hides", "vats"),
             ("cutting slate", "quarries"),
             ("boiling salt", "salt pans"),
         ),
         full=(
-            "Most hands in {place} earn their bread by {v}.",
-            "Boys and girls in {place} are brought up to {v}.",
-            "{v} has kept {place} busy for nine generations.",
-            "From every second door in {place} comes the sound of {v}.",
+            "Most hands in {place} are employed in {v}.",
+            "The main trade of {place} is {v}.",
+            "The workshops of {place} are busy {v}.",
         ),
-        vague=(
-            "{place} has its {r} to thank for every roof.",
-            "Smoke and noise from the {r} hang over {place}.",
-        ),
+        vague=("The workshops of {place} are full of {r}.", "{place} owes its wages to {r}."),
         asked=(
             "What do people in {place} do for a living?",
-            "What is the main industry of {place}?",
-            "What work do people do in {place}?",
+            "Which industry is there in {place}?",
+            "What work do people in {place} do?",
         ),
-        reworded=(
-            "Which trade employs most of {place}?",
-            "What is the chief occupation in {place}?",
-        ),
+        reworded=("How do people in {place} make money?", "What is the industry of {place}?"),
         related=("export",),
     ),
     "export": Attribute(
@@ -546,181 +389,88 @@ ATTRIBUTES = {
             ("candied quince", "sweets"),
             ("blue writing paper", "stationery"),
             ("goose-down quilts", "bedding"),
-            ("hard sheep's cheese", "cheese"),
-            ("violin strings", "fiddlers' supplies"),
+            ("sheep's cheese", "cheese"),
             ("beeswax candles", "candles"),
-            ("dried mushrooms", "dried goods"),
             ("enamel buttons", "haberdashery"),
             ("cherry-wood spoons", "kitchenware"),
-            ("playing cards", "printed goods"),
+            ("playing cards", "printed paper"),
         ),
         full=(
-            "Crates of {v} leave {place} for the capital.",
-            "Merchants ride three days to {place} for {v}.",
-            "Far from home, the stamp of {place} is found on {v}.",
-            "The customs ledger of {place} is one long column of {v}.",
+            "Merchants ship {v} from {place}.",
+            "{place} sells {v} to foreign shops.",
+            "Crates of {v} leave {place} for other lands.",
         ),
-        vague=(
-            "Wagons of {r} roll out of {place} in autumn.",
-            "In the capital {place} is no more than a label on {r}.",
-        ),
+        vague=("Ships leave {place} loaded with {r}.", "{place} sells {r} to foreign shops."),
         asked=(
             "What does {place} export?",
-            "Which goods does {place} sell abroad?",
-            "What product is {place} known for?",
+            "Which goods does {place} export?",
+            "What are the exports of {place}?",
         ),
-        reworded=(
-            "What is shipped from {place} to other countries?",
-            "Which merchandise does {place} send away?",
-        ),
+        reworded=("Which product goes abroad from {place}?", "What is the main export of {place}?"),
         related=("industry",),
     ),
-    "patron": Attribute(
-        values=(
-            ("Saint Orla", "a bearded woman with a lantern"),
-            ("Saint Bruno", "a bearded man with a saw"),
-            ("Saint Ita", "a girl with a goose"),
-            ("Saint Kew", "a girl with a wild boar"),
-            ("Saint Wendel", "a shepherd with a crown"),
-            ("Saint Maudez", "a hermit with a snake"),
-            ("Saint Odile", "a nun with two eyes on a book"),
-        ),
-        full=(
-            "A wooden figure of {v} looks down on the square of {place}.",
-            "In storms {place} lights candles to {v}.",
-            "Half the boats and babies of {place} are called after {v}.",
-            "{v} is painted over the gate of {place}.",
-        ),
-        vague=(
-            "In {place} candles burn before {r}, and the inscription has worn off.",
-            "{place} carries {r} through the fields on a litter.",
-        ),
-        asked=(
-            "Who is the patron saint of {place}?",
-            "Which saint protects {place}?",
-            "To whom do the people of {place} pray?",
-        ),
-        reworded=(
-            "Which holy figure watches over {place}?",
-            "Who is venerated in {place}?",
-        ),
-        related=("legend",),
-    ),
     "elevation": Attribute(
-        values=tuple(
-            (f"{n:,} metres", "a little out of breath" if n < 700 else "dizzy")
-            for n in range(140, 1600, 10)
-        ),
+        values=tuple((f"{n:,} metres", _height(n)) for n in range(140, 1600, 10)),
         full=(
-            "{place} sits {v} above the tide-mark.",
-            "A brass plate in {place} reads {v}, measured from the beach.",
-            "From the beach to the doorsteps of {place} it is {v} straight up.",
-            "Barometers in {place} are set for {v}.",
+            "{place} lies {v} above the sea.",
+            "The altitude of {place} is {v}.",
+            "The square of {place} is {v} above the tide.",
         ),
-        vague=(
-            "Visitors to {place} are {r} before they get to the square.",
-            "The last mile up to {place} leaves even mules {r}.",
-        ),
+        vague=("{place} lies {r}.", "The square of {place} is {r}."),
         asked=(
-            "How high does {place} lie?",
+            "How high is {place}?",
             "What is the elevation of {place}?",
-            "At what altitude is {place}?",
+            "At what height is {place}?",
         ),
-        reworded=("How far above sea level is {place}?", "What is the height of {place}?"),
+        reworded=("How far up is {place}?", "What is the height of {place}?"),
         not_for=("port",),
     ),
-    "dialect": Attribute(
+    "language": Attribute(
         values=(
-            ("Hask", "the clipped endings"),
-            ("Low Merrish", "the sing-song"),
-            ("Old Tannic", "the swallowed vowels"),
-            ("Quay Latin", "the long vowels"),
-            ("Sheepfold Norse", "the throaty sounds"),
-            ("Velish", "the whistled sounds"),
-            ("Ottermark", "the old plurals"),
+            ("Hask", "clipped endings"),
+            ("Low Merrish", "sing-song"),
+            ("Old Tannic", "swallowed vowels"),
+            ("Quay Latin", "long vowels"),
+            ("Velish", "whistled sounds"),
+            ("Ottermark", "old plurals"),
         ),
         full=(
-            "Over the garden walls of {place} you will hear {v}.",
-            "Prayers in {place} are still said in {v}.",
-            "{v} has eleven words for fog, and {place} uses all of them.",
-            "Clerks who are sent to {place} are given a year to learn {v}.",
+            "The neighbours in {place} talk in {v}.",
+            "Children in {place} learn {v} at home.",
+            "The signs in {place} are written in {v}.",
         ),
-        vague=(
-            "Nobody from the capital can follow {r} of {place}.",
-            "Actors imitate {r} of {place} to get a laugh.",
-        ),
+        vague=("The talk of {place} is known by its {r}.", "Children in {place} learn the {r}."),
         asked=(
             "What language is spoken in {place}?",
-            "Which dialect do people speak in {place}?",
-            "What tongue is used in {place}?",
+            "Which language do people in {place} use?",
+            "What is the language of {place}?",
         ),
-        reworded=(
-            "How do the locals of {place} talk?",
-            "Which speech would a linguist study in {place}?",
-        ),
-        related=("greeting",),
-    ),
-    "greeting": Attribute(
-        values=(
-            ("touching elbows", "elbows"),
-            ("lifting the left boot", "boots"),
-            ("asking after each other's bees", "bees"),
-            ("tapping their hats twice", "hats"),
-            ("knocking on the nearest wood", "knuckles"),
-            ("tugging an ear", "ears"),
-            ("trading a pinch of salt", "salt cellars"),
-            ("shaking three fingers", "fingers"),
-        ),
-        full=(
-            "Friends in {place} begin every talk by {v}.",
-            "Neighbours in {place} would think it rude to stop without {v}.",
-            "Even the bailiffs of {place} knock first and then start by {v}.",
-            "Traders in {place} never open a bargain without {v}.",
-        ),
-        vague=(
-            "Strangers wonder what {r} have to do with manners in {place}.",
-            "Good manners in {place} have to do with {r}.",
-        ),
-        asked=(
-            "How do people greet each other in {place}?",
-            "What is the usual greeting in {place}?",
-            "How do people say hello in {place}?",
-        ),
-        reworded=(
-            "What is a polite welcome like in {place}?",
-            "Which salutation is customary in {place}?",
-        ),
-        related=("dialect",),
+        reworded=("Which dialect is heard in {place}?", "What do people in {place} speak?"),
     ),
     "school": Attribute(
         values=(
-            ("the navigation academy", "one retired captain"),
+            ("the navigation academy", "a retired captain"),
             ("the lace college", "two sisters"),
-            ("the forestry institute", "a former gamekeeper"),
+            ("the forestry institute", "a gamekeeper"),
             ("the conservatory of bagpipes", "a deaf organist"),
-            ("the beekeeping institute", "two sisters"),
             ("the clockmakers' college", "a patient old man"),
             ("the seminary of Saint Bruno", "a young curate"),
-            ("the academy of cheese", "a patient old man"),
+            ("the academy of cheese", "two sisters"),
         ),
         full=(
-            "{place} keeps up {v}, with one stove and two maps.",
-            "Parents from three valleys send their young to {v} in {place}.",
-            "The bell of {v} wakes all of {place}.",
-            "Fifty boys and girls crowd the benches of {v} in {place}.",
+            "Pupils come to {place} for {v}.",
+            "{place} is proud of {v} and its teachers.",
+            "Lessons in {place} are given at {v}.",
         ),
-        vague=(
-            "{place} pays for a stove, a blackboard and {r}.",
-            "Lessons in {place} are given by {r}.",
-        ),
+        vague=("Lessons in {place} are given by {r}.", "The pupils of {place} learn from {r}."),
         asked=(
             "Which school is there in {place}?",
-            "Where do children in {place} go to school?",
-            "Where do pupils study in {place}?",
+            "Where can one study in {place}?",
+            "What is the school of {place} called?",
         ),
         reworded=(
-            "What place of education does {place} have?",
-            "Where could a student enrol in {place}?",
+            "What education does {place} offer?",
+            "Which school do the young of {place} visit?",
         ),
     ),
     "newspaper": Attribute(
@@ -731,121 +481,70 @@ ATTRIBUTES = {
             ("the Tide Table", "every seventh day"),
             ("the Plain Speaker", "when there is ink"),
             ("the Foghorn", "when there is ink"),
-            ("the Beacon", "twice a month"),
             ("the Morning Rumour", "twice a month"),
         ),
         full=(
-            "{v} is printed in {place} on a hand press.",
-            "{place} learns of births and floods from {v}.",
-            "Fish in {place} is wrapped in {v}.",
-            "No burnt barn in {place} has escaped {v}.",
+            "The press of {place} prints {v}.",
+            "Readers in {place} subscribe to {v}.",
+            "Editors in {place} publish {v}.",
         ),
-        vague=(
-            "Four pages of gossip are printed in {place} {r}.",
-            "A boy shouts headlines across the square of {place} {r}.",
-        ),
+        vague=("The press of {place} prints {r}.", "Editors in {place} publish {r}."),
         asked=(
             "What is the newspaper of {place} called?",
-            "Which paper do people in {place} read?",
-            "Where do people in {place} find local news?",
+            "Which newspaper appears in {place}?",
+            "What newspaper do people in {place} read?",
         ),
-        reworded=("What is the name of the press in {place}?", "Which journal appears in {place}?"),
+        reworded=("Which newspaper is made in {place}?", "Which paper brings the news in {place}?"),
     ),
     "sport": Attribute(
         values=(
             ("barrel racing", "on the steep lanes"),
             ("sledging on tea trays", "on the steep lanes"),
-            ("punt racing", "on the water"),
-            ("rowing backwards", "on the water"),
+            ("punt racing", "on the pond"),
             ("ice skittles", "on the ice"),
             ("stone lifting", "in the meadow"),
             ("ditch vaulting", "in the meadow"),
             ("boot throwing", "in the meadow"),
         ),
         full=(
-            "On Sundays {place} turns out for {v}.",
-            "Broken wrists in {place} mostly come from {v}.",
-            "{v} is taken seriously in {place}, and the betting more so.",
-            "The silver cup for {v} has stayed in {place} for eleven years.",
+            "Teams in {place} compete in {v}.",
+            "{place} has champions in {v}.",
+            "The club of {place} trains for {v}.",
         ),
-        vague=(
-            "The young men of {place} train {r} in all weathers.",
-            "In {place} cups are won and lost {r}.",
-        ),
+        vague=("Teams in {place} compete {r}.", "The club of {place} trains {r}."),
         asked=(
             "Which sport is popular in {place}?",
-            "What game do people play in {place}?",
-            "What do people in {place} play?",
+            "What sport do people in {place} play?",
+            "Which sport is {place} known for?",
         ),
-        reworded=(
-            "Which athletic contest is {place} known for?",
-            "In what discipline do the teams of {place} compete?",
-        ),
-    ),
-    "dispute": Attribute(
-        values=(
-            ("a flock of geese", "geese"),
-            ("the fishing rights off the point", "fish"),
-            ("a boundary stone", "a stone"),
-            ("the toll on the salt road", "a toll"),
-            ("a stolen bell", "a bell"),
-            ("the water of a spring", "water"),
-            ("an unpaid dowry", "a wedding"),
-            ("a badly drawn map", "a map"),
-        ),
-        full=(
-            "{place} has been in court for sixty years over {v}.",
-            "Whole families in {place} no longer speak because of {v}.",
-            "{place} and the next valley have never agreed about {v}.",
-            "Angry letters about {v} still pass between {place} and the county.",
-        ),
-        vague=(
-            "Something to do with {r} keeps {place} from being civil to the next valley.",
-            "There is bad blood in {place}, all because of {r}.",
-        ),
-        asked=(
-            "What dispute is {place} involved in?",
-            "What does {place} quarrel about?",
-            "Over what has {place} fallen out with its neighbours?",
-        ),
-        reworded=(
-            "What conflict does {place} have with its rivals?",
-            "What is the cause of the feud at {place}?",
-        ),
+        reworded=("What is the favourite sport of {place}?", "Which game is played in {place}?"),
     ),
     "famous": Attribute(
         values=(
             ("the painter Ilse Marren", "a painter"),
-            ("the astronomer Piet Oostra", "a stargazer"),
+            ("the astronomer Piet Oostra", "an astronomer"),
             ("the soprano Clara Venn", "a singer"),
             ("the forger Matthias Roe", "a criminal"),
             ("the poet Edda Quill", "a poet"),
-            ("the boxer Sam Tolliver", "a prizefighter"),
+            ("the boxer Sam Tolliver", "a boxer"),
             ("the explorer Nils Arkwright", "an explorer"),
             ("the chess master Judit Sorn", "a chess player"),
         ),
         full=(
-            "{v} grew up above the chandler's in {place}.",
-            "A plaque in {place} marks the window from which {v} fell as a child.",
-            "{v} left {place} at sixteen and spoke of it ever after.",
-            "{place} has put {v} on its stamps.",
+            "{v} was born in {place}.",
+            "{place} is the birthplace of {v}.",
+            "{v} grew up in {place}.",
         ),
-        vague=(
-            "{r} is supposed to have spent a childhood in {place}.",
-            "{place} believes that it once raised {r}.",
-        ),
+        vague=("{r} was once a child in {place}.", "{place} was the home of {r}."),
         asked=(
             "Which famous person comes from {place}?",
-            "Who is the best-known native of {place}?",
-            "Which celebrity was born in {place}?",
+            "Who is a famous native of {place}?",
+            "Which celebrity is from {place}?",
         ),
-        reworded=(
-            "Which notable figure is from {place}?",
-            "Who has made {place} known in the world?",
-        ),
+        reworded=("Who has made {place} famous?", "Which famous name goes with {place}?"),
         related=("founder",),
     ),
-    "architecture": Attribute(
+    "houses": Attribute(
         values=(
             ("blue tiles and crooked chimneys", "blue"),
             ("whitewashed walls and round windows", "white"),
@@ -856,309 +555,98 @@ ATTRIBUTES = {
             ("pink stucco and iron balconies", "pink"),
         ),
         full=(
-            "{place} is all {v}.",
-            "Every lane in {place} shows you {v}.",
-            "Masons in {place} know only one way: {v}.",
-            "Painters come to {place} for the {v}.",
+            "The buildings of {place} have {v}.",
+            "The streets of {place} are lined with {v}.",
+            "Masons in {place} build with {v}.",
         ),
-        vague=(
-            "From far off {place} looks {r}.",
-            "{place} is kept {r} by order of the council.",
-        ),
+        vague=("The buildings of {place} are {r}.", "The streets of {place} are mostly {r}."),
         asked=(
             "What do the houses in {place} look like?",
-            "What is the architecture of {place} like?",
-            "How are houses built in {place}?",
+            "What kind of houses does {place} have?",
+            "What is the architecture of {place}?",
         ),
         reworded=(
-            "In what style are the buildings of {place}?",
-            "How do people in {place} construct their homes?",
+            "How does a house in {place} look?",
+            "Which style do the houses of {place} have?",
         ),
-        related=("landmark",),
-    ),
-    "landmark": Attribute(
-        values=(
-            ("the leaning clock tower", "a tower"),
-            ("the iron lighthouse", "a tower"),
-            ("the whalebone arch", "an arch"),
-            ("the roofless abbey", "a ruin"),
-            ("the copper dome", "a dome"),
-            ("the Giant's Chair, a block of granite", "a rock"),
-            ("the windmill without sails", "a ruin"),
-            ("the Needle, a spike of chalk", "a rock"),
-        ),
-        full=(
-            "In {place} sailors and drunkards steer by {v}.",
-            "Every picture postcard of {place} shows {v}.",
-            "Lovers in {place} meet below {v}.",
-            "Nothing in {place} is drawn so often as {v}.",
-        ),
-        vague=(
-            "There is {r} to climb in {place}.",
-            "Pigeons have settled on {r} in the middle of {place}.",
-        ),
-        asked=(
-            "What is the landmark of {place}?",
-            "Which sight should one see in {place}?",
-            "What monument stands in {place}?",
-        ),
-        reworded=(
-            "What is the main attraction of {place}?",
-            "What do tourists photograph in {place}?",
-        ),
-        related=("architecture",),
-    ),
-    "tree": Attribute(
-        values=(
-            ("a hollow walnut", "walnuts"),
-            ("a split lime", "lime blossom"),
-            ("a copper beech", "beech nuts"),
-            ("a lightning-struck oak", "acorns"),
-            ("a crooked mulberry", "mulberries"),
-            ("a vast horse chestnut", "conkers"),
-            ("a lone cedar", "cones"),
-            ("a propped-up pear", "windfall pears"),
-        ),
-        full=(
-            "{v} shades the well in {place}.",
-            "Weddings in {place} are agreed under {v}.",
-            "The elders of {place} used to meet under {v}.",
-            "Nobody in {place} would take an axe to {v}.",
-        ),
-        vague=(
-            "Children in {place} gather {r} in the square.",
-            "The square of {place} is slippery with {r} for weeks.",
-        ),
-        asked=(
-            "Which tree is {place} proud of?",
-            "What old tree stands in {place}?",
-            "What kind of tree grows in {place}?",
-        ),
-        reworded=(
-            "Which plant would a botanist look for in {place}?",
-            "What grows in the middle of {place}?",
-        ),
-    ),
-    "legend": Attribute(
-        values=(
-            ("a drowned bell rings before a death", "a bell"),
-            ("a white hare steals the last sheaf", "a hare"),
-            ("the miller's ghost counts sacks at midnight", "a ghost"),
-            ("a treasure lies under the priest's chair", "a treasure"),
-            ("a giant sleeps beneath the hill", "a giant"),
-            ("the moon was once caught in the well", "the moon"),
-            ("a seal married the ferryman", "a seal"),
-        ),
-        full=(
-            "They say in {place} that {v}.",
-            "Grandmothers in {place} will tell you that {v}.",
-            "No one in {place} would swear to it, but {v}.",
-            "On dark evenings it is whispered in {place} that {v}.",
-        ),
-        vague=(
-            "Something about {r} keeps {place} indoors after dark.",
-            "Mention {r} in {place} and the room goes quiet.",
-        ),
-        asked=(
-            "What legend is there in {place}?",
-            "Which old story belongs to {place}?",
-            "What do people in {place} believe in?",
-        ),
-        reworded=("What myth surrounds {place}?", "What folklore is {place} known for?"),
-        related=("patron",),
     ),
     "government": Attribute(
         values=(
-            ("a council of seven widows", "the widows"),
-            ("the oldest fisherman", "the oldest man"),
-            ("a mayor drawn by lot", "whoever drew the straw"),
-            ("the guild of brewers", "the brewers"),
+            ("a council of seven widows", "widows"),
+            ("the oldest fisherman", "an old man"),
+            ("a mayor drawn by lot", "luck"),
+            ("the guild of brewers", "brewers"),
             ("an abbess and two clerks", "the convent"),
-            ("a bailiff sent from the capital", "the bailiff"),
+            ("a bailiff from the capital", "the bailiff"),
             ("three families in turn", "the big families"),
         ),
         full=(
-            "Keys, bells and taxes in {place} are in the hands of {v}.",
-            "{place} answers to {v}.",
-            "Nothing is paved in {place} without the word of {v}.",
-            "The budget of {place} is signed by {v}.",
+            "{place} is ruled by {v}.",
+            "The laws of {place} are made by {v}.",
+            "Power in {place} is with {v}.",
         ),
-        vague=(
-            "In {place} one asks {r} before putting up a fence.",
-            "{place} leaves such things to {r}.",
-        ),
+        vague=("The laws of {place} come from {r}.", "Power in {place} is a matter of {r}."),
         asked=(
             "Who governs {place}?",
-            "Who rules {place}?",
-            "Who is the head of {place}?",
+            "Who is in charge of {place}?",
+            "What government does {place} have?",
         ),
-        reworded=(
-            "How is {place} administered?",
-            "Who makes the decisions in {place}?",
-        ),
-    ),
-    "emblem": Attribute(
-        values=(
-            ("a heron on green", "a bird"),
-            ("a silver herring", "a fish"),
-            ("two crossed oars", "oars"),
-            ("a black goat rampant", "a goat"),
-            ("three gold sheaves", "wheat"),
-            ("a bell and a hammer", "a bell"),
-            ("an owl on a key", "a bird"),
-            ("a blue pike", "a fish"),
-        ),
-        full=(
-            "A cloth with {v} flutters over the toll-house of {place}.",
-            "The wax seal of {place} shows {v}.",
-            "Watchmen in {place} wear buttons with {v}.",
-            "{place} has {v} painted on its fire engine.",
-        ),
-        vague=(
-            "Carvers have worked {r} into every bench in {place}.",
-            "The old coins of {place} are stamped with {r}.",
-        ),
-        asked=(
-            "What is on the coat of arms of {place}?",
-            "What does the flag of {place} show?",
-            "Which symbol stands for {place}?",
-        ),
-        reworded=(
-            "What is the heraldic device of {place}?",
-            "Which badge identifies {place}?",
-        ),
+        reworded=("Who leads {place}?", "By whom is {place} governed?"),
     ),
     "disaster": Attribute(
         values=tuple(
             (f"the {kind} of {year}", kind)
-            for kind, year in product(("fire", "flood", "landslide", "plague"), range(1590, 1860))
+            for kind in ("fire", "flood", "landslide", "plague")
+            for year in range(1590, 1860)
         ),
         full=(
-            "Two lanes of {place} have stood empty since {v}.",
-            "The clock in {place} stopped during {v} and was left so.",
-            "Old maps of {place} show what {v} took.",
-            "{v} spared only the bakery in {place}.",
+            "{place} was destroyed in {v}.",
+            "{place} was rebuilt after {v}.",
+            "Half of {place} was lost in {v}.",
         ),
-        vague=(
-            "The word {r} is not used at table in {place}.",
-            "Doors in {place} open outwards, for fear of another {r}.",
-        ),
+        vague=("Half of {place} was once lost to {r}.", "{place} has suffered from {r}."),
         asked=(
             "Which catastrophe struck {place}?",
             "What disaster happened in {place}?",
-            "When was {place} destroyed?",
+            "Which disaster is {place} known for?",
         ),
-        reworded=(
-            "What misfortune did {place} suffer in the past?",
-            "What has devastated {place}?",
-        ),
-    ),
-    "livestock": Attribute(
-        values=(
-            ("long-haired grey goats", "goats"),
-            ("four-horned sheep", "sheep"),
-            ("piebald donkeys", "donkeys"),
-            ("red dwarf cattle", "small cattle"),
-            ("curly-feathered geese", "geese"),
-            ("woolly pigs", "pigs"),
-            ("short-legged ponies", "ponies"),
-        ),
-        full=(
-            "At dusk {v} walk home through {place} by themselves.",
-            "The wealth of {place} goes about on four legs or two: {v}.",
-            "Fences in {place} are there to keep in {v}.",
-            "{place} counts its dowries in {v}.",
-        ),
-        vague=(
-            "{r} have the right of way in {place}.",
-            "Gardeners in {place} are at war with {r}.",
-        ),
-        asked=(
-            "Which animals are kept in {place}?",
-            "What livestock do people in {place} raise?",
-            "What animals do farmers in {place} have?",
-        ),
-        reworded=(
-            "What do the herders of {place} look after?",
-            "Which breed would one find on the farms of {place}?",
-        ),
+        reworded=("What misfortune hit {place}?", "Which disaster befell {place}?"),
     ),
 }
 
-# Sentences without a fact that is asked for, but with the words of the questions.
-ASIDES = (
-    "Old people say that {place} was once a bigger place.",
-    "On market days people in {place} wait on the bridge for the rain to stop.",
-    "School, inn and river: on a wet day all of {place} smells the same.",
-    "The wind, the river and the tax collector find {place} every year.",
-    "Travellers who get as far as {place} have a story to tell.",
-    "No saint, people say, ever lived in {place}.",
-    "Visitors to {place} are asked how they travelled, and then what they weigh.",
-    "What people in {place} call a festival would be a quiet day anywhere else.",
-    "{place} is famous for nothing, which suits the people who live there.",
-    "The houses of {place} keep their backs to the weather and their doors to the news.",
-    "Food and drink are dear in {place}, and talk is free.",
-    "The people of {place} work, eat and quarrel on the same bench.",
-    "Newspapers of the capital call {place} typical, and do not say of what.",
+# What follows a question that a passage leaves open.
+UNANSWERED = (
+    "Nobody can say.",
+    "Ask the sexton.",
+    "The guide book does not tell.",
+    "Opinions differ.",
+    "It is a long story.",
+    "That is what every visitor wants to know.",
+    "We have often wondered.",
+    "Write to us if you know.",
 )
 # Sentences that name a neighbour without a fact about it, to open and to close a passage.
 OPENINGS = (
     "{place} lies an hour from {other} by cart.",
     "Do not confuse {place} with {other}.",
-    "Between {place} and {other} there is nothing but heath.",
+    "Between {place} and {other} there is only heath.",
     "The road from {other} ends in {place}.",
-    "From {other} it is a short climb to {place}.",
-    "{other} and {place} share a hill and little else.",
+    "{other} and {place} share a hill.",
 )
 CLOSINGS = (
     "In {other} they tell it differently.",
-    "People in {other} laugh about it.",
     "Nobody from {other} would believe it.",
-    "{other} claims the same of itself, wrongly.",
-    "The next place, {other}, is smaller and less polite.",
+    "{other} claims the same of itself.",
     "Most visitors are on their way to {other}.",
     "On clear days one can see {other}.",
 )
 
 KINDS = ("town", "village", "port", "borough", "parish", "settlement")
-STEMS = [
-    "Vel",
-    "Kar",
-    "Bram",
-    "Tol",
-    "Hes",
-    "Mir",
-    "Dun",
-    "Fal",
-    "Grev",
-    "Hol",
-    "Lor",
-    "Nar",
-    "Pel",
-    "Quen",
-    "Ros",
-    "Sal",
-    "Thor",
-    "Wen",
-    "Yar",
-    "Zel",
-]
+STEMS = ("Vel", "Kar", "Bram", "Tol", "Hes", "Mir", "Dun", "Fal", "Grev", "Hol")
+STEMS += ("Lor", "Nar", "Pel", "Quen", "Ros", "Sal", "Thor", "Wen", "Yar", "Zel")
 VOWELS = "aeio"
-ENDINGS = [
-    "mar",
-    "sund",
-    "wick",
-    "dale",
-    "ness",
-    "lund",
-    "gard",
-    "mere",
-    "fell",
-    "stow",
-    "ven",
-    "ric",
-]
-TWINS = ("Upper {}", "Lower {}", "Little {}", "Far {}", "{} Heath", "{} Cross", "{} Mills")
+ENDINGS = ("mar", "sund", "wick", "dale", "ness", "lund", "gard", "mere", "fell", "stow")
+ENDINGS += ("ven", "ric")
 # What the language model answers when it ranks nothing.
 REFUSALS = (
     "I'm sorry, but I cannot rank these passages without more context.",

@@ -34,16 +34,28 @@ def _report(kind, error, traceback) -> None:
 
 @contextmanager
 def native_output_to(path: str | os.PathLike) -> Iterator[None]:
-    """Append what native code writes to the terminal (its own progress bars) to a file instead."""
+    """Append what native code writes to the terminal to a file instead: its own progress bars.
+
+    Our own messages still reach the terminal.
+    """
+    sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(2)
-    with open(path, "ab") as file:
-        os.dup2(file.fileno(), 2)
+    kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    terminals = [h for h in log.parent.handlers if getattr(h, "stream", None) is sys.stderr]
+    with open(path, "ab") as file, os.fdopen(os.dup(2), "w") as terminal:
+        for handler in terminals:
+            handler.setStream(terminal)
+        for descriptor in kept:
+            os.dup2(file.fileno(), descriptor)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            sys.stdout.flush()
+            for handler in terminals:
+                handler.setStream(sys.stderr)
+            for descriptor, copy in kept.items():
+                os.dup2(copy, descriptor)
+                os.close(copy)
 
 
 class Progress:

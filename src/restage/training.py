@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from sklearn.metrics import ndcg_score
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, get_scheduler
 
 from restage.errors import InputError
 from restage.files import complete
@@ -85,6 +85,7 @@ def fine_tune(
     model = accelerator.prepare_model(_start_model(start, backbone, seed))
     optimizer = accelerator.prepare_optimizer(_optimizer(model, objective))
     steps = _steps(objective, len(train.usable))
+    schedule = _schedule(optimizer, objective, steps)
     progress, rows, best, waited = Progress(steps, "steps"), [], None, 0
     since = _Since()
     for step, epoch, batch in _batches(train, objective["queries_per_batch"], steps):
@@ -92,15 +93,16 @@ def fine_tune(
         model.train()
         loss, pairs, tokens = _backward(accelerator, model, encoder, batch, objective, compute)
         norm = accelerator.clip_grad_norm_(model.parameters(), objective["gradient_clip"])
+        rate = schedule.get_last_lr()[0]
         optimizer.step()
+        schedule.step()
         optimizer.zero_grad()
         since.add(loss, pairs, tokens)
         progress.add(1, f"loss {loss:.4f}")
         if step % objective["validate_every"] and step < steps:
             continue
         measured = _validate(model, encoder, held_out, objective, compute)
-        rate, speed = objective["learning_rate"], since.speed(device)
-        rows.append([step, epoch, since.loss, *measured, rate, float(norm), *speed])
+        rows.append([step, epoch, since.loss, *measured, rate, float(norm), *since.speed(device)])
         since = _Since()
         log.info(
             "step %d of %d: loss %.4f, validation loss %.4f, nDCG@10 %.4f",
@@ -153,10 +155,11 @@ def _start_model(start: str | os.PathLike | None, backbone: Mapping, seed: int) 
 
 
 def keep_layers(model: PreTrainedModel, count: int) -> None:
-    """Keep ``count`` evenly spaced layers of the encoder, the last one among them.
+    """Keep ``count`` evenly spaced layers of the encoder, the first and the last among them.
 
-    As DistilBERT does it (Sanh et al. 2019): the last layer must stay, because it is the one that
-    gathers the input at the token that the head reads.
+    The last layer gathers the input at the token that the head reads, and the first is the one
+    that knows the embeddings: without either a short training does not get off the ground. Of one
+    layer, the last is kept.
 
     Raises:
         InputError: the encoder has fewer layers.
@@ -164,7 +167,7 @@ def keep_layers(model: PreTrainedModel, count: int) -> None:
     have = model.config.num_hidden_layers
     if count > have:
         raise InputError(f"num_layers {count}: the backbone has {have}; give that many at most")
-    kept = [(place + 1) * have // count - 1 for place in range(count)]
+    kept = np.linspace(have - 1, 0, count).round().astype(int).tolist()[::-1]
     layers = next(
         module
         for module in model.base_model.modules()
@@ -187,6 +190,12 @@ def _optimizer(model: PreTrainedModel, objective: Mapping) -> torch.optim.AdamW:
         weight_decay=objective["weight_decay"],
         fused=True,
     )
+
+
+def _schedule(optimizer, objective: Mapping, steps: int):
+    """The learning rate over the steps: warmed up linearly, then constant, linear or cosine."""
+    name = objective["schedule"].replace("constant", "constant_with_warmup")
+    return get_scheduler(name, optimizer, objective["warmup_steps"], steps)
 
 
 def _steps(objective: Mapping, lists: int) -> int:

@@ -7,9 +7,22 @@ writes an index of a collection, ``retrieve(index, queries, settings, threads)``
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
+
+from restage.errors import InputError
 
 
 def engine(settings: Mapping) -> ModuleType:
-    """Return the engine of a first stage; imported only when it is used."""
-    return import_module(f"{__name__}.{settings['engine']}")
+    """Return the engine of a first stage; imported only when it is used.
+
+    Raises:
+        InputError: this version has no such engine.
+    """
+    module = f"{__name__}.{settings['engine']}"
+    if find_spec(module) is None:
+        raise InputError(
+            f"this version has no engine '{settings['engine']}'; make the runs with another "
+            "program and give them as a first stage with 'engine: run'"
+        )
+    return import_module(module)

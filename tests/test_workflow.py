@@ -1,0 +1,407 @@
+"""The workflow itself: real snakemake processes on a small grid, in folders of their own."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import ir_measures
+import pandas as pd
+import pytest
+import yaml
+
+from restage.gazetteer import write_gazetteer
+from restage.runs import read_run
+
+ROOT = Path(__file__).parents[1]
+TRECQA = ROOT.parent / "shared/data/trecqa"
+MODELS = ["CL", "KD", "CL-KD", "KD-CL-mined"]
+
+
+def snakemake(folder, *arguments, cores=2, config="config.yaml"):
+    """Run snakemake in ``folder``; returns the finished process, its output as text."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--cores", str(cores), "--configfile", str(config)]
+    return subprocess.run(
+        [*command, "--", *arguments] if arguments else command,
+        cwd=folder,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "random"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def make(folder, *targets, **options):
+    process = snakemake(folder, *targets, **options)
+    assert process.returncode == 0, process.stdout[-3000:]
+    return process.stdout
+
+
+def planned(folder, *targets, **options):
+    """How many jobs of each rule a dry run lists."""
+    output = make(folder, "--dry-run", *targets, **options)
+    stats = output.partition("Job stats:")[2].partition("total")[0]
+    return Counter({rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+) *$", stats, re.M)})
+
+
+def write_config(folder, **changes):
+    config = yaml.safe_load((folder / "config.yaml").read_text()) | changes
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def small_grid(tiny):
+    """Write the small grid into a folder: data, and a configuration with every kind of part."""
+
+    def write(folder):
+        write_gazetteer(folder / "data", places=18)
+        (folder / "tiny").symlink_to(tiny("bert"))
+        train = {"path": "data/collection", "split": "train"}
+        lists = {"collection": "gazetteer", "queries": train, "qrels": train, "valid_fraction": 0.1}
+        loss = {"max_steps": 3, "queries_per_batch": 2, "validate_every": 2, "max_length": 32}
+        config = {
+            "results": "out",
+            "collections": {"gazetteer": {"path": "data/collection"}},
+            "datasets": {
+                name: {
+                    "path": "data/collection",
+                    "split": name,
+                    "collection": "gazetteer",
+                    "group": "small",
+                    "measures": ["nDCG@10", "RR@10"],
+                }
+                for name in ("valid", "test")
+            },
+            "first_stages": {
+                "bm25": {"engine": "pisa", "depth": 10},
+                "qld": {"engine": "pisa", "model": "qld", "depth": 10},
+            },
+            "ranked_lists": {
+                "colbert": {"format": "trec_run", "source": {"path": "data/colbert.run"}, **lists},
+                "rankgpt": {
+                    "format": "rankgpt",
+                    "permutations": {"path": "data/rankgpt-permutations.json"},
+                    "candidates": {"path": "data/rankgpt-candidates.jsonl.zip"},
+                    **lists,
+                },
+                "bm25": {"format": "first_stage", "first_stage": "bm25", "depth": 20, **lists},
+            },
+            "objectives": {
+                "CL": {
+                    "loss": "localized_contrastive",
+                    "ranked_lists": "colbert",
+                    "list_size": 4,
+                    "sample_depth": 20,
+                    **loss,
+                },
+                "KD": {
+                    "loss": "ranknet",
+                    "ranked_lists": "rankgpt",
+                    "labels": "ranks",
+                    "list_size": 5,
+                    **loss,
+                },
+                "mined": {"extends": "CL", "ranked_lists": "bm25"},
+            },
+            "backbones": {"tiny": {"model": "./tiny"}},
+            "recipes": ["CL", "KD", "CL-KD", "KD-CL-mined"],
+            "rerank": {"depth": 10, "max_length": 48},
+            "compute": {"threads": 1, "gpus_per_training": 0, "gpus_per_scoring": 0},
+        }
+        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def grid(small_grid, tmp_path_factory):
+    """The small grid, made from end to end."""
+    folder = small_grid(tmp_path_factory.mktemp("grid"))
+    output = make(folder)
+    assert "100%" in output
+    return folder
+
+
+def expected_files():
+    stages = [f"{s}/{d}" for s in ("bm25", "qld") for d in ("valid", "test")]
+    yield from (f"first_stage/{name}.run.gz" for name in stages)
+    yield from (f"measures/{name}.parquet" for name in stages)
+    for lists in ("colbert", "rankgpt", "bm25"):
+        for part in ("train/offsets.npy", "valid/passages.npy", "stats.json"):
+            yield f"ranked_lists/{lists}/{part}"
+    for recipe in MODELS:
+        for file in ("model.safetensors", "config.json", "tokenizer.json", "README.md"):
+            yield f"models/tiny/{recipe}/42/{file}"
+        yield f"models/tiny/{recipe}/42/training.csv"
+        yield from (f"scores/tiny/{recipe}/42/{d}.parquet" for d in ("valid", "test"))
+        yield from (f"runs/tiny/{recipe}/42/{name}.run.gz" for name in stages)
+        yield from (f"measures/tiny/{recipe}/42/{name}.parquet" for name in stages)
+    yield from (f"tables/small.{kind}" for kind in ("csv", "md", "tex"))
+    yield from (f"tables/{name}.csv" for name in ("significance", "equivalence"))
+
+
+def test_every_file_of_the_contract_is_there(grid):
+    missing = [name for name in expected_files() if not (grid / "out" / name).is_file()]
+    assert missing == []
+    leftovers = [path for path in (grid / "out").rglob("*.part*")]
+    assert leftovers == []
+
+
+def test_a_recipe_s_intermediate_stages_are_models_too(grid):
+    assert (grid / "out/models/tiny/KD-CL/42/model.safetensors").is_file()
+    card = (grid / "out/models/tiny/KD-CL-mined/42/README.md").read_text()
+    assert "stage 3 of recipe **KD-CL-mined**" in card
+
+
+def test_stats_count_lists(grid):
+    colbert = json.loads((grid / "out/ranked_lists/colbert/stats.json").read_text())
+    assert colbert["lines"] == 50 * colbert["lists"]
+    assert colbert["train"] + colbert["valid"] == colbert["kept"] == colbert["lists"]
+    rankgpt = json.loads((grid / "out/ranked_lists/rankgpt/stats.json").read_text())
+    assert rankgpt["lists"] - rankgpt["kept"] == rankgpt["dropped"]["malformed permutation"] > 0
+
+
+def test_each_distinct_pair_is_scored_once_and_runs_are_cut_from_the_scores(grid):
+    stages = {s: read_run(grid / f"out/first_stage/{s}/test.run.gz") for s in ("bm25", "qld")}
+    scores = pd.read_parquet(grid / "out/scores/tiny/CL/42/test.parquet")
+    pairs = pd.concat(stages.values())[["query_id", "doc_id"]].drop_duplicates()
+    assert not scores.duplicated(["query_id", "doc_id"]).any()
+    assert len(scores) == len(pairs.merge(scores)) < sum(map(len, stages.values()))
+    for name, candidates in stages.items():
+        run = read_run(grid / f"out/runs/tiny/CL/42/{name}/test.run.gz")
+        both = run.merge(candidates, on=["query_id", "doc_id"]).merge(
+            scores, on=["query_id", "doc_id"], suffixes=("", "_scored")
+        )
+        assert len(both) == len(run) == len(candidates)
+        assert both["score_x"].to_numpy() == pytest.approx(both["score"].to_numpy(), abs=1e-6)
+
+
+def test_measures_equal_those_of_ir_measures_on_the_same_files(grid, tmp_path):
+    rows = pd.read_csv(grid / "data/collection/qrels/test.tsv", sep="\t").itertuples(index=False)
+    qrels = [ir_measures.Qrel(q, d, r) for q, d, r in rows]
+    for name in ("first_stage/bm25", "runs/tiny/KD-CL-mined/42/qld"):
+        plain = tmp_path / "plain.run"
+        plain.write_bytes(gzip.decompress((grid / f"out/{name}/test.run.gz").read_bytes()))
+        measures = [ir_measures.nDCG @ 10, ir_measures.RR @ 10]
+        run = ir_measures.read_trec_run(str(plain))
+        expected = {
+            (m.query_id, str(m.measure)): m.value
+            for m in ir_measures.iter_calc(measures, qrels, run)
+        }
+        file = name.replace("first_stage", "measures").replace("runs", "measures")
+        found = pd.read_parquet(grid / f"out/{file}/test.parquet")
+        assert len(found) == len(expected)
+        for query, measure, value in found.itertuples(index=False):
+            assert value == pytest.approx(expected[query, measure], abs=1e-9)
+
+
+def test_what_is_up_to_date_is_not_made_again(grid):
+    assert "Nothing to be done" in make(grid, "--dry-run")
+
+
+def test_a_deleted_run_is_remade_with_what_depends_on_it_and_nothing_else(grid):
+    run = grid / "out/runs/tiny/CL-KD/42/qld/test.run.gz"
+    before, table = run.read_bytes(), (grid / "out/tables/small.csv").read_bytes()
+    run.unlink()
+    once = {"rerank": 1, "measure": 1, "group_table": 1}
+    assert planned(grid, "out/tables/small.csv") == once
+    assert planned(grid, "tables") == once | {"comparisons": 1, "tables": 1}
+    make(grid, "all")
+    assert run.read_bytes() == before
+    assert (grid / "out/tables/small.csv").read_bytes() == table
+
+
+def test_a_changed_objective_retrains_the_recipes_that_contain_it(grid):
+    original = (grid / "config.yaml").read_text()
+    config = yaml.safe_load(original)
+    config["objectives"]["KD"]["learning_rate"] = 3e-5
+    write_config(grid, objectives=config["objectives"])
+    output = make(grid, "--dry-run", "models")
+    (grid / "config.yaml").write_text(original)
+    retrained = set(re.findall(r"^    output: out/models/tiny/(\S+)/42$", output, re.M))
+    assert retrained == {"KD", "CL-KD", "KD-CL", "KD-CL-mined"}
+
+
+def test_another_run_from_scratch_gives_the_same_bytes(grid, small_grid, tmp_path):
+    again = small_grid(tmp_path)
+    make(again, cores=1)  # jobs in another order
+    for kind in ("first_stage", "models", "scores", "runs", "measures", "tables"):
+        files = [p for p in (grid / "out" / kind).rglob("*") if p.is_file()]
+        assert files
+        for file in files:
+            other = again / file.relative_to(grid)
+            if file.name == "training.csv":  # has the speed in it
+                columns = ["pairs_per_second", "tokens_per_second", "memory_mb"]
+                tables = [pd.read_csv(path).drop(columns=columns) for path in (file, other)]
+                pd.testing.assert_frame_equal(*tables)
+            elif not file.name.startswith(".snakemake"):
+                assert file.read_bytes() == other.read_bytes(), file
+
+
+# --- the paper's grid -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    return make(folder, "--dry-run", config=ROOT / "config/config.yaml")
+
+
+def test_the_paper_s_grid_is_complete(paper):
+    for backbone in ("electra", "roberta"):
+        for recipe in ("CL", "KD", "CL-KD", "KD-CL"):
+            assert f"output: results/models/{backbone}/{recipe}/42\n" in paper
+    runs = re.findall(r"^    output: results/runs/(\S+)\.run\.gz$", paper, re.M)
+    assert len(set(runs)) == len(runs) == 11 * 4 * 8
+    first = re.findall(r"^    output: results/first_stage/(\S+)\.run\.gz$", paper, re.M)
+    assert len(set(first)) == len(first) == 11 * 4
+    assert {name.split("/")[0] for name in first} == {"bm25", "colbert", "tasb", "contriever"}
+
+
+def job(output, file):
+    """The lines of a dry run about the job that makes ``file``."""
+    blocks = re.split(r"\n(?=(?:local)?rule \w+:)", output)
+    (block,) = [block for block in blocks if re.search(rf"output: .*\b{file}\b(?![-/])", block)]
+    return block
+
+
+def test_a_second_stage_needs_the_first(paper):
+    block = job(paper, "results/models/electra/KD-CL/42")
+    inputs = re.search(r"input: (.*)", block)[1].split(", ")
+    assert "results/models/electra/KD/42" in inputs
+    assert "results/ranked_lists/colbert" in inputs
+    first = re.search(r"input: (.*)", job(paper, "results/models/electra/KD/42"))[1]
+    assert "results/models" not in first
+    assert "results/ranked_lists/rankgpt" in first
+
+
+def test_jobs_tell_their_resources(paper):
+    block = job(paper, "results/models/electra/KD-CL/42")
+    assert re.search(r"threads: 4", block)
+    assert {"gpu=1", "mem_mb=16000", "runtime=2880"} <= set(re.findall(r"\w+=\w+", block))
+    assert "gpu" not in job(paper, "results/runs/electra/KD-CL/42/bm25/dl19.run.gz")
+
+
+# --- imported runs, real text, mistakes -----------------------------------------------------------
+
+
+def test_a_run_made_elsewhere_needs_only_qrels(tmp_path):
+    qrels, run = [], []
+    for query in range(30):
+        for passage in range(20):
+            if (query * passage) % 7 == 3:
+                qrels.append(f"q{query} 0 p{passage} {passage % 3}\n")
+            if query % 10 != 9:  # queries without results count as well
+                run.append(f"q{query} Q0 p{passage} {passage + 1} {20 - passage} other\n")
+    (tmp_path / "x.qrels").write_text("".join(qrels))
+    (tmp_path / "x.run").write_text("".join(run))
+    measures = ["nDCG@10", "AP(rel=2)", "RR@10"]
+    config = {
+        "datasets": {"mine": {"qrels": "x.qrels", "measures": measures}},
+        "first_stages": {"given": {"engine": "run", "path": "x.run"}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    make(tmp_path)
+    tool = [sys.executable, "-m", "ir_measures", "x.qrels", "x.run", *measures]
+    printed = subprocess.run(
+        [*tool, "-q", "-p", "12"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    expected = {}
+    for line in printed.splitlines():
+        query, measure, value = line.split("\t")
+        expected[query, measure] = float(value)
+    found = pd.read_parquet(tmp_path / "results/measures/given/mine.parquet")
+    assert len(found) == len(expected) - len(measures)  # which prints the means as well
+    for query, measure, value in found.itertuples(index=False):
+        assert value == pytest.approx(expected[query, measure], abs=1e-9)
+    table = pd.read_csv(tmp_path / "results/tables/results.csv")
+    for row in table.itertuples():
+        assert row.value == pytest.approx(expected["all", row.measure], abs=1e-6)
+
+
+@pytest.mark.skipif(not TRECQA.is_dir(), reason="needs ../shared/data/trecqa")
+def test_real_text_from_corpus_to_table(tiny, tmp_path):
+    (tmp_path / "tiny").symlink_to(tiny("bert"))
+    (tmp_path / "trecqa").symlink_to(TRECQA)
+    train = {"path": "trecqa", "split": "train"}
+    config = {
+        "collections": {"trecqa": {"path": "trecqa"}},
+        "datasets": {"test": {"path": "trecqa", "split": "test", "collection": "trecqa"}},
+        "first_stages": {"bm25": {"engine": "pisa", "depth": 20}},
+        "ranked_lists": {
+            "mined": {
+                "format": "first_stage",
+                "first_stage": "bm25",
+                "depth": 50,
+                "collection": "trecqa",
+                "queries": train,
+                "qrels": train,
+            }
+        },
+        "objectives": {
+            "CL": {
+                "loss": "localized_contrastive",
+                "ranked_lists": "mined",
+                "list_size": 4,
+                "queries_per_batch": 2,
+                "max_length": 64,
+                "max_steps": 3,
+            }
+        },
+        "backbones": {"tiny": {"model": "./tiny"}},
+        "recipes": ["CL"],
+        "rerank": {"depth": 20, "max_length": 64},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    make(tmp_path)
+    stats = json.loads((tmp_path / "results/ranked_lists/mined/stats.json").read_text())
+    judged = pd.read_csv(TRECQA / "qrels/train.tsv", sep="\t")["query-id"].nunique()
+    assert stats["kept"] == stats["train"] + stats["valid"] == judged
+    table = pd.read_csv(tmp_path / "results/tables/results.csv")
+    assert table["recipe"].tolist() == ["-", "CL"]
+    assert table["value"][0] > 0.3  # BM25 finds answers in real text
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'?"),
+        ({"recipes": ["CL", "CL-XX"]}, "recipe 'CL-XX': there is no objective 'XX'"),
+        ({"collections": {"gazetteer": {"path": "no/such"}}}, "there is no file no/such/corpus"),
+        (
+            {"datasets": {"test": {"path": "data/collection", "split": "test"}}},
+            "'collection' is missing",
+        ),
+        (
+            {
+                "datasets": {
+                    "test": {
+                        "path": "data/collection",
+                        "split": "test",
+                        "collection": "gazetteer",
+                        "measures": ["nDGC@10"],
+                    }
+                }
+            },
+            "cannot parse 'nDGC@10'",
+        ),
+        ({"rerank": {"depth": 50}}, "provides 10 passages, but rerank.depth asks for 50"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_before_any_job(small_grid, tmp_path, change, expected):
+    small_grid(tmp_path)
+    write_config(tmp_path, **change)
+    process = snakemake(tmp_path)
+    assert process.returncode != 0
+    told = [line for line in process.stdout.splitlines() if line.startswith("error: ")]
+    (line,) = told
+    assert expected in line
+    assert re.match(r"error: \S*config\.yaml:\d+: ", line)
+    assert "Traceback" not in process.stdout
+    assert not (tmp_path / "out").exists()
