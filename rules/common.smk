@@ -132,6 +132,12 @@ FIRST_STAGE_MEASURES = "<results>/measures/{first_stage}/{dataset}.parquet"
 MODEL = "<results>/models/{backbone}/{recipe}/{seed}"
 
 
+def all_runs(datasets):
+    """Every run over some datasets: those of the first stages and the re-ranked ones."""
+    patterns = [FIRST_STAGE_RUN, RUN]
+    return [run for pattern in patterns for run in evaluated(pattern, dataset=datasets)]
+
+
 def table_order(datasets):
     """The order of rows and columns in a table: that of the configuration."""
     return {

@@ -9,8 +9,11 @@ localrules:
     comparisons,
 
 
+# The tables are asked for with their runs: without that Snakemake would let tables and measures
+# stand whose run has been deleted.
 rule tables:
     input:
+        all_runs(config["datasets"]),
         expand("<results>/tables/{group}.{format}", group=groups(), format=["csv", "md", "tex"]),
         expand("<results>/tables/{name}.csv", name=["significance", "equivalence"])
         if groups()

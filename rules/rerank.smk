@@ -3,8 +3,7 @@
 
 rule runs:
     input:
-        evaluated(RUN),
-        evaluated(FIRST_STAGE_RUN),
+        all_runs(config["datasets"]),
 
 
 localrules:
