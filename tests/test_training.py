@@ -168,6 +168,21 @@ def test_epochs_and_steps_whichever_is_less(train):
     assert last(max_steps=step - 1, epochs=2) == [step - 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0, 0.5, 1, 1, 1, 1]),
+        ("linear", [0, 0.5, 1, 0.75, 0.5, 0.25]),
+        ("cosine", [0, 0.5, 1, 0.853553, 0.5, 0.146447]),
+    ],
+)
+def test_the_learning_rate_warms_up_and_follows_its_schedule(train, schedule, expected):
+    folder = train(max_steps=6, validate_every=1, schedule=schedule, warmup_steps=2)
+    with (folder / "training.csv").open() as file:
+        rates = [float(row["learning_rate"]) / 1e-3 for row in csv.DictReader(file)]
+    assert rates == pytest.approx(expected, abs=1e-5)
+
+
 def test_no_usable_list_is_told(train, monkeypatch):
     monkeypatch.setattr(training.ListSampler, "_usable", lambda self: np.arange(0))
     with pytest.raises(InputError, match="no list has a usable positive in its first 8"):
@@ -251,12 +266,17 @@ def test_any_encoder_trains_and_loads_elsewhere_with_the_same_scores(
     assert found["score"].to_numpy() == pytest.approx(encoder.predict(texts), abs=1e-5)
 
 
-def test_layers_are_kept_evenly_and_the_last_among_them(tiny):
-    model = load_model(tiny("bert"))
-    last = model.bert.encoder.layer[-1]
-    keep_layers(model, 1)
-    assert list(model.bert.encoder.layer) == [last]
-    assert model.config.num_hidden_layers == 1
+@pytest.mark.parametrize(("count", "kept"), [(1, [5]), (2, [0, 5]), (3, [0, 2, 5]), (6, range(6))])
+def test_layers_are_kept_evenly_with_the_first_and_the_last(tiny, count, kept):
+    model = load_model(tiny("bert"), num_hidden_layers=6)
+    layers = list(model.bert.encoder.layer)
+    keep_layers(model, count)
+    assert list(model.bert.encoder.layer) == [layers[place] for place in kept]
+    assert model.config.num_hidden_layers == count
+
+
+def test_more_layers_than_there_are_is_told(tiny):
+    model = load_model(tiny("bert"), num_hidden_layers=1)
     with pytest.raises(InputError, match="has 1; give that many at most"):
         keep_layers(model, 2)
 

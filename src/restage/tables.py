@@ -345,7 +345,9 @@ def terminal_table(table: pd.DataFrame) -> str:
         wide = wide[list(dict.fromkeys(dataset for dataset, _ in wide.columns))]
         wide.columns = [f"{dataset}\n{measure}" for dataset, measure in wide.columns]
         align = ["left", "left", *["right"] * wide.shape[1]]
-        text = tabulate(wide.reset_index(), "keys", showindex=False, colalign=align)
+        text = tabulate(
+            wide.reset_index(), "keys", showindex=False, colalign=align, disable_numparse=True
+        )
         blocks.append(f"{first_stage}, then re-ranked by\n{text}")
     return "\n\n".join([*blocks, "p: two-sided paired t-test against the first stage alone"])
 
