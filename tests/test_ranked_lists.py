@@ -2,11 +2,12 @@
 
 import gzip
 import json
+import re
 import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
@@ -174,6 +175,8 @@ GOOD = b"q1 0 p1 1 9.5 x\nq1 0 p2 2 9.0 x\n"
         (GOOD + b"q1 0 p3 3 good x\n", ":3: not 'query"),
         (GOOD + b"q1 0 p3 3 nan x\n", ":3: the score is not finite"),
         (GOOD + b"q1 0 p3 3 inf x\n", ":3: the score is not finite"),
+        (GOOD + b"q1 0 p3 3 1e39 x\n", ":3: the score is not finite in single precision"),
+        (b"q1\t0\t\t1\t2.0\tx\n", ":1: an id is empty"),
         (GOOD + b"q1 0 p\xff 3 8.0 x\n", ":3: not UTF-8"),
         (GOOD + b"q1 0 p3 2 8.0 x\n", "query q1: ranks 2 and 2"),
         (GOOD + b"q1 0 p3 1 8.0 x\n", "query q1: ranks 2 and 1"),
@@ -320,3 +323,79 @@ def test_a_truncated_zip_is_told(rankgpt):
     candidates.write_bytes(candidates.read_bytes()[:-30])
     with pytest.raises(InputError, match="cannot be read to its end"):
         list(read_rankgpt(permutations, candidates, "drop", Stats()))
+
+
+# --- anything at all -------------------------------------------------------------------------
+
+PIECES = ["q1", "q2", "p1", "p2", "0", "1", "2", "3.5", "nan", "1e400", "-", '"', "é", " ", "  "]
+PIECES += ["\t", "\n", "\r", "\r\n", "\0", "q1 0 p1 1 2.0 t\n", "q1\t0\tp2\t2\t1.0\tt\n"]
+BYTES = st.binary(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=30).map(
+    lambda pieces: "".join(pieces).encode()
+)
+JSON = st.recursive(
+    st.none() | st.integers(-3, 30) | st.floats() | st.sampled_from(["[1] > [2]", "[1]", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["query_id", "retrieved_passages", "docid", "rank"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+).map(lambda value: json.dumps(value).encode())
+
+
+def lists_or_one_line(read):
+    """The lists that a parser yields, or None where it refuses its input in one line."""
+    try:
+        return [
+            (query, block.passages.to_pylist()[end - size : end])
+            for block in read()
+            for query, size, end in zip(
+                block.queries, block.sizes, np.cumsum(block.sizes), strict=True
+            )
+        ]
+    except InputError as error:
+        assert "\n" not in str(error)
+        return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=BYTES, suffix=st.sampled_from(["", ".gz", ".zst"]))
+def test_any_bytes_are_a_run_or_one_line(tmp_path_factory, data, suffix):
+    path = tmp_path_factory.mktemp("any") / f"a.run{suffix}"
+    path.write_bytes(gzip.compress(data) if suffix == ".gz" else data)
+    found = lists_or_one_line(lambda: read_trec_run(path, Stats()))
+    if found is not None:
+        lines = [line for line in re.split("\r\n|\n|\r", data.decode()) if line.strip()]
+        separator = "\t" if "\t" in data.decode().split("\n")[0] else " +"
+        fields = [re.split(separator, line) for line in lines]
+        assert [(q, p) for q, ps in found for p in ps] == [(f[0], f[2]) for f in fields]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    permutations=JSON | BYTES,
+    candidates=st.lists(JSON | BYTES, max_size=4).map(b"\n".join),
+    zipped=st.booleans(),
+    invalid=st.sampled_from(["drop", "repair"]),
+)
+def test_any_bytes_are_permutations_or_one_line(
+    tmp_path_factory, permutations, candidates, zipped, invalid
+):
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "p.json").write_bytes(permutations)
+    path = folder / ("c.jsonl.zip" if zipped else "c.jsonl")
+    if zipped:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("c.jsonl", candidates)
+    else:
+        path.write_bytes(candidates)
+    found = lists_or_one_line(lambda: read_rankgpt(folder / "p.json", path, invalid, Stats()))
+    for query, passages in found or []:
+        entries = [json.loads(line) for line in candidates.split(b"\n") if line]
+        listed = [
+            sorted({int(p["rank"]): str(p["docid"]) for p in e["retrieved_passages"]}.values())
+            for e in entries
+            if str(e["query_id"]) == query
+        ]
+        assert sorted(passages) in listed

@@ -17,11 +17,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 from sklearn.model_selection import train_test_split
 
 from restage.errors import InputError
 from restage.files import complete
+from restage.runs import LARGEST
 from restage.texts import TextStore
 
 BLOCK_BYTES = 1 << 24
@@ -59,8 +61,9 @@ def read_trec_run(path: str | os.PathLike, stats: Stats) -> Iterator[Block]:
     block, not by the run.
 
     Raises:
-        InputError: with file and line: a line that is not six columns with an integer rank and a
-            finite score, ranks that do not ascend, a file that is empty, truncated or not UTF-8.
+        InputError: with file and line: a line that is not six columns with an integer rank, a
+            finite score and two ids, ranks that do not ascend, a file that is empty, truncated or
+            not UTF-8.
     """
     rest = None
     for block in _byte_blocks(path):
@@ -125,8 +128,8 @@ def _parse(path: str | os.PathLike, block: bytes, lines_before: int) -> pa.Table
         raise _bad_line(path, block, delimiter.encode(), lines_before) or InputError(
             f"{path}: {error}"
         ) from None
-    bad = ~np.isfinite(rows["score"].to_numpy())
-    if bad.any():
+    unnamed = pc.or_(pc.equal(rows["query"], ""), pc.equal(rows["passage"], ""))
+    if pc.any(unnamed).as_py() or not (np.abs(rows["score"]) <= LARGEST).all():
         raise _bad_line(path, block, delimiter.encode(), lines_before)
     return rows
 
@@ -135,11 +138,15 @@ def _bad_line(path, block: bytes, delimiter: bytes, lines_before: int) -> InputE
     """Find the line that the block parser stumbled over."""
     for number, line in enumerate(block.splitlines(), start=lines_before + 1):
         try:
-            _, _, _, rank, score, _ = line.decode().split(delimiter.decode())
+            query, _, passage, rank, score, _ = line.decode().split(delimiter.decode())
             int(rank)
-            if np.isfinite(float(score)):
+            if query and passage and abs(float(score)) <= LARGEST:
                 continue
-            wrong = "the score is not finite"
+            wrong = (
+                "the score is not finite in single precision"
+                if query and passage
+                else "an id is empty"
+            )
         except UnicodeDecodeError:
             wrong = "not UTF-8"
         except ValueError:
