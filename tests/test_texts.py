@@ -23,6 +23,28 @@ def test_a_store_gives_back_what_was_written(tmp_path_factory, records, others):
     assert store.numbers(others).tolist() == expected
 
 
+INTEGERS = st.integers(0, 300).map(str) | st.sampled_from(["007", "-1", "+2", "9" * 30, "1.0", ""])
+
+
+@given(st.sets(INTEGERS, min_size=1, max_size=30), st.lists(INTEGERS, max_size=20))
+def test_ids_that_are_integers_are_found_like_any_other(tmp_path_factory, ids, others):
+    folder, ids = tmp_path_factory.mktemp("store") / "s", sorted(ids)
+    write_texts(folder, ((id, "text") for id in ids))
+    store = TextStore(folder)
+    expected = [ids.index(other) if other in ids else -1 for other in others]
+    assert store.numbers(others).tolist() == expected
+    assert store.numbers(ids).tolist() == list(range(len(ids)))
+
+
+def test_dense_integer_ids_are_found_directly(tmp_path, monkeypatch):
+    write_texts(tmp_path / "s", ((str(3 * i), "text") for i in range(1000)))
+    store = TextStore(tmp_path / "s")
+    monkeypatch.delattr(TextStore, "_by_hash")
+    assert store.numbers(["2997", "0", "1", "5000"]).tolist() == [999, 0, -1, -1]
+    write_texts(tmp_path / "sparse", [("0", "text"), ("1000000000", "text")])
+    assert not (tmp_path / "sparse" / "places.npy").exists()
+
+
 def test_more_records_than_a_batch_keep_their_numbers(tmp_path):
     write_texts(tmp_path / "s", ((f"p{i}", f"text {i}") for i in range(40_000)))
     store = TextStore(tmp_path / "s")

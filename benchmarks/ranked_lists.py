@@ -1,0 +1,141 @@
+"""Ingesting a TREC run of training lists: Restage's column store against the published way.
+
+The published preprocessing reads the run into a pandas frame, selects the queries of each split
+with ``isin`` and writes two text files. Both do the same work on the same generated run, one after
+the other, each in a process of its own whose memory is watched from outside.
+
+    python benchmarks/ranked_lists.py [--queries 50000] [--depth 500] [--folder FOLDER] [--ours]
+
+Prints seconds, lines per second and the peak resident memory of each, and their ratio.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.csv
+from sklearn.model_selection import train_test_split
+
+from restage.ranked_lists import RankedLists, Stats, ingest, read_trec_run
+from restage.sampling import ListSampler
+from restage.texts import TextStore, write_texts
+
+PASSAGES = 8_841_823
+QUERIES_PER_BLOCK = 1000
+
+
+def generate(folder: Path, queries: int, depth: int) -> None:
+    """Write lists.run, in the form of the published ColBERTv2 lists, and the text stores."""
+    if not (folder / "passages").exists():
+        write_texts(folder / "passages", ((str(i), "") for i in range(PASSAGES)))
+    write_texts(folder / "queries", ((str(7 * i), "") for i in range(queries)))
+    rng = np.random.default_rng(42)
+    options = pa.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+    with (folder / "lists.run").open("wb") as file:
+        for first in range(0, queries, QUERIES_PER_BLOCK):
+            count = min(QUERIES_PER_BLOCK, queries - first)
+            starts = rng.integers(PASSAGES, size=(count, 1))
+            steps = rng.integers(1, PASSAGES // depth, size=(count, depth)).cumsum(axis=1)
+            scores = -np.sort(-rng.uniform(5, 35, size=(count, depth)).round(4), axis=1)
+            columns = {
+                "query": np.repeat(7 * np.arange(first, first + count), depth),
+                "q0": np.zeros(count * depth, dtype=np.int8),
+                "passage": ((starts + steps) % PASSAGES).ravel(),
+                "rank": np.tile(np.arange(1, depth + 1), count),
+                "score": scores.ravel(),
+                "tag": np.full(count * depth, "ColBERT"),
+            }
+            pa.csv.write_csv(pa.table(columns), file, options)
+
+
+def ours(folder: Path) -> None:
+    stats = Stats()
+    ingest(
+        read_trec_run(folder / "lists.run", stats),
+        folder / "lists",
+        queries=TextStore(folder / "queries"),
+        passages=TextStore(folder / "passages"),
+        qrels=(),
+        valid_fraction=0.01,
+        split_seed=42,
+        stats=stats,
+    )
+
+
+def published(folder: Path) -> None:
+    names = ["qid", "q0", "docid", "rank", "score", "tag"]
+    run = pd.read_csv(folder / "lists.run", sep="\t", names=names)
+    train, valid = train_test_split(run["qid"].unique(), test_size=0.01, random_state=42)
+    for name, queries in (("train", train), ("valid", valid)):
+        part = run[run["qid"].isin(queries)]
+        part.to_csv(folder / f"{name}.run", sep="\t", header=False, index=False)
+
+
+def measured(way: str, folder: Path) -> tuple[float, float]:
+    """Seconds and peak resident memory (GB, of the process tree) of one way."""
+    begin, peak = time.monotonic(), 0
+    process = psutil.Popen([sys.executable, __file__, "--folder", str(folder), "--only", way])
+    while process.poll() is None:
+        try:
+            tree = [process, *process.children(recursive=True)]
+            peak = max(peak, sum(each.memory_info().rss for each in tree))
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.02)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, way)
+    return time.monotonic() - begin, peak / 1e9
+
+
+def draw(folder: Path) -> None:
+    """How long it takes to open the store and to draw a list of 100 from the top 200."""
+    begin, before = time.monotonic(), psutil.Process().memory_info().rss
+    lists = RankedLists(folder / "lists" / "train")
+    sampler = ListSampler(lists, "ranks", 100, 200, seed=1)
+    opened, grown = time.monotonic() - begin, psutil.Process().memory_info().rss - before
+    chosen = sampler.order(1)[:2000]
+    begin = time.monotonic()
+    for i in chosen:
+        sampler.sample(int(i), 1)
+    each = (time.monotonic() - begin) / len(chosen)
+    print(f"opened in {opened:.2f} s, {grown / 1e6:.0f} MB; {1e3 * each:.3f} ms per drawn list")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--queries", type=int, default=50_000)
+    parser.add_argument("--depth", type=int, default=500)
+    parser.add_argument("--folder", type=Path, help="keep the files here; temporary by default")
+    parser.add_argument("--ours", action="store_true", help="leave the published way out")
+    parser.add_argument("--only", choices=["ours", "published"], help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only:
+        {"ours": ours, "published": published}[given.only](given.folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        generate(folder, given.queries, given.depth)
+        lines, size = given.queries * given.depth, (folder / "lists.run").stat().st_size
+        print(f"{lines:,} lines, {size / 1e9:.2f} GB of text")
+        seconds = {}
+        for way in ("ours",) if given.ours else ("ours", "published"):
+            seconds[way], peak = measured(way, folder)
+            rate = lines / seconds[way] / 1e6
+            print(f"{way:10} {seconds[way]:8.1f} s {rate:6.2f} M lines/s {peak:6.2f} GB peak")
+        store = sum(file.stat().st_size for file in (folder / "lists").rglob("*"))
+        print(f"store: {store / 1e9:.2f} GB on disk")
+        if not given.ours:
+            print(f"ratio: {seconds['published'] / seconds['ours']:.1f}")
+        draw(folder)
+
+
+if __name__ == "__main__":
+    main()
