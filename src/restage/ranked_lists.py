@@ -72,11 +72,11 @@ def read_trec_run(path: str | os.PathLike, stats: Stats) -> Iterator[Block]:
         # The last list may go on in the next block: it waits until then.
         rows = pa.concat_tables([rest, rows]).combine_chunks() if rest else rows
         starts = _list_starts(rows)
-        yield from _whole_lists(path, rows.slice(0, starts[-1]), stats)
+        yield from _whole_lists(path, rows.slice(0, starts[-1]), starts[:-1], stats)
         rest = rows.slice(starts[-1])
     if rest is None:
         raise InputError(f"{path}: the file is empty; it should be a TREC run")
-    yield from _whole_lists(path, rest, stats, at_end=True)
+    yield from _whole_lists(path, rest, np.zeros(1, np.int64), stats)
 
 
 def _byte_blocks(path: str | os.PathLike) -> Iterator[bytes]:
@@ -156,14 +156,14 @@ def _bad_line(path, block: bytes, delimiter: bytes, lines_before: int) -> InputE
 
 
 def _list_starts(rows: pa.Table) -> np.ndarray:
-    codes = rows["query"].combine_chunks().dictionary_encode().indices.to_numpy()
-    return np.flatnonzero(np.diff(codes, prepend=-1))
+    query = rows["query"].combine_chunks()
+    begins = pc.not_equal(query.slice(1), query.slice(0, len(query) - 1))
+    return np.flatnonzero(np.append(True, begins.to_numpy(zero_copy_only=False)))
 
 
-def _whole_lists(path, rows: pa.Table, stats: Stats, at_end: bool = False) -> Iterator[Block]:
+def _whole_lists(path, rows: pa.Table, starts: np.ndarray, stats: Stats) -> Iterator[Block]:
     if not len(rows):
         return
-    starts = _list_starts(rows)
     ranks = rows["rank"].to_numpy()
     falls = np.diff(ranks) <= 0
     falls[starts[1:] - 1] = False
