@@ -19,7 +19,7 @@ from restage.runs import read_run
 
 ROOT = Path(__file__).parents[1]
 TRECQA = ROOT.parent / "shared/data/trecqa"
-MODELS = ["CL", "KD", "CL-KD", "KD-CL-mined"]
+RECIPES = ["CL", "KD", "CL-KD", "KD-CL-mined"]
 
 
 def snakemake(folder, *targets, cores=2, config="config.yaml", dry=False):
@@ -50,8 +50,11 @@ def planned(folder, *targets, **options):
     return Counter({rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+) *$", stats, re.M)})
 
 
-def write_config(folder, **changes):
-    config = yaml.safe_load((folder / "config.yaml").read_text()) | changes
+def read_config(folder):
+    return yaml.safe_load((folder / "config.yaml").read_text())
+
+
+def write_config(folder, config):
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
@@ -110,11 +113,11 @@ def small_grid(tiny):
                 "mined": {"extends": "CL", "ranked_lists": "bm25"},
             },
             "backbones": {"tiny": {"model": "./tiny"}},
-            "recipes": ["CL", "KD", "CL-KD", "KD-CL-mined"],
+            "recipes": RECIPES,
             "rerank": {"depth": 10, "max_length": 48},
             "compute": {"threads": 1, "gpus_per_training": 0, "gpus_per_scoring": 0},
         }
-        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        write_config(folder, config)
         return folder
 
     return write
@@ -136,7 +139,7 @@ def expected_files():
     for lists in ("colbert", "rankgpt", "bm25"):
         for part in ("train/offsets.npy", "valid/passages.npy", "stats.json"):
             yield f"ranked_lists/{lists}/{part}"
-    for recipe in MODELS:
+    for recipe in RECIPES:
         for file in ("model.safetensors", "config.json", "tokenizer.json", "README.md"):
             yield f"models/tiny/{recipe}/42/{file}"
         yield f"models/tiny/{recipe}/42/training.csv"
@@ -176,11 +179,11 @@ def test_each_distinct_pair_is_scored_once_and_runs_are_cut_from_the_scores(grid
     assert len(scores) == len(pairs.merge(scores)) < sum(map(len, stages.values()))
     for name, candidates in stages.items():
         run = read_run(grid / f"out/runs/tiny/CL/42/{name}/test.run.gz")
-        both = run.merge(candidates, on=["query_id", "doc_id"]).merge(
+        both = run.merge(candidates[["query_id", "doc_id"]]).merge(
             scores, on=["query_id", "doc_id"], suffixes=("", "_scored")
         )
         assert len(both) == len(run) == len(candidates)
-        assert both["score_x"].to_numpy() == pytest.approx(both["score"].to_numpy(), abs=1e-6)
+        assert both["score"].to_numpy() == pytest.approx(both["score_scored"].to_numpy(), abs=1e-6)
 
 
 def test_measures_equal_those_of_ir_measures_on_the_same_files(grid, tmp_path):
@@ -218,12 +221,11 @@ def test_a_deleted_run_is_remade_with_what_depends_on_it_and_nothing_else(grid):
 
 
 def test_a_changed_objective_retrains_the_recipes_that_contain_it(grid):
-    original = (grid / "config.yaml").read_text()
-    config = yaml.safe_load(original)
-    config["objectives"]["KD"]["learning_rate"] = 3e-5
-    write_config(grid, objectives=config["objectives"])
+    original, changed = read_config(grid), read_config(grid)
+    changed["objectives"]["KD"]["learning_rate"] = 3e-5
+    write_config(grid, changed)
     output = make(grid, "models", dry=True)
-    (grid / "config.yaml").write_text(original)
+    write_config(grid, original)
     retrained = set(re.findall(r"^    output: out/models/tiny/(\S+)/42$", output, re.M))
     assert retrained == {"KD", "CL-KD", "KD-CL", "KD-CL-mined"}
 
@@ -306,7 +308,7 @@ def test_a_run_made_elsewhere_needs_only_qrels(tmp_path):
         "datasets": {"mine": {"qrels": "x.qrels", "measures": measures}},
         "first_stages": {"given": {"engine": "run", "path": "x.run"}},
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    write_config(tmp_path, config)
     make(tmp_path)
     tool = [sys.executable, "-m", "ir_measures", "x.qrels", "x.run", *measures]
     printed = subprocess.run(
@@ -358,7 +360,7 @@ def test_real_text_from_corpus_to_table(tiny, tmp_path):
         "recipes": ["CL"],
         "rerank": {"depth": 20, "max_length": 64},
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    write_config(tmp_path, config)
     make(tmp_path)
     stats = json.loads((tmp_path / "results/ranked_lists/mined/stats.json").read_text())
     judged = pd.read_csv(TRECQA / "qrels/train.tsv", sep="\t")["query-id"].nunique()
@@ -396,7 +398,7 @@ def test_real_text_from_corpus_to_table(tiny, tmp_path):
 )
 def test_a_mistake_is_one_clear_line_before_any_job(small_grid, tmp_path, change, expected):
     small_grid(tmp_path)
-    write_config(tmp_path, **change)
+    write_config(tmp_path, read_config(tmp_path) | change)
     process = snakemake(tmp_path)
     assert process.returncode != 0
     told = [line for line in process.stdout.splitlines() if line.startswith("error: ")]

@@ -140,13 +140,12 @@ def _bad_line(path, block: bytes, delimiter: bytes, lines_before: int) -> InputE
         try:
             query, _, passage, rank, score, _ = line.decode().split(delimiter.decode())
             int(rank)
-            if query and passage and abs(float(score)) <= LARGEST:
+            if not (query and passage):
+                wrong = "an id is empty"
+            elif abs(float(score)) <= LARGEST:
                 continue
-            wrong = (
-                "the score is not finite in single precision"
-                if query and passage
-                else "an id is empty"
-            )
+            else:
+                wrong = "the score is not finite in single precision"
         except UnicodeDecodeError:
             wrong = "not UTF-8"
         except ValueError:
