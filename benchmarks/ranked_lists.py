@@ -6,10 +6,13 @@ the other, each in a process of its own whose memory is watched from outside.
 
     python benchmarks/ranked_lists.py [--queries 50000] [--depth 500] [--folder FOLDER] [--ours]
 
-Prints seconds, lines per second and the peak resident memory of each, and their ratio.
+Prints seconds, lines per second and the peak resident memory of each, and their ratio; then what
+opening the store for training and drawing a training list from it take. Ours also joins the lists
+with relevance labels, one per query, which the published way does not.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,36 +26,45 @@ import pyarrow as pa
 import pyarrow.csv
 from sklearn.model_selection import train_test_split
 
+from restage.measures import read_qrels
 from restage.ranked_lists import RankedLists, Stats, ingest, read_trec_run
 from restage.sampling import ListSampler
 from restage.texts import TextStore, write_texts
 
 PASSAGES = 8_841_823
 QUERIES_PER_BLOCK = 1000
+DRAWN, DRAWN_FROM = 100, 200  # as the study draws them
+DRAWS = 20_000
 
 
 def generate(folder: Path, queries: int, depth: int) -> None:
-    """Write lists.run, in the form of the published ColBERTv2 lists, and the text stores."""
+    """Write lists.run, in the form of the published ColBERTv2 lists, qrels and the text stores."""
     if not (folder / "passages").exists():
         write_texts(folder / "passages", ((str(i), "") for i in range(PASSAGES)))
     write_texts(folder / "queries", ((str(7 * i), "") for i in range(queries)))
     rng = np.random.default_rng(42)
     options = pa.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-    with (folder / "lists.run").open("wb") as file:
+    with (folder / "lists.run").open("wb") as run, (folder / "qrels").open("wb") as qrels:
         for first in range(0, queries, QUERIES_PER_BLOCK):
             count = min(QUERIES_PER_BLOCK, queries - first)
+            numbers = 7 * np.arange(first, first + count)
             starts = rng.integers(PASSAGES, size=(count, 1))
             steps = rng.integers(1, PASSAGES // depth, size=(count, depth)).cumsum(axis=1)
+            passages = (starts + steps) % PASSAGES
             scores = -np.sort(-rng.uniform(5, 35, size=(count, depth)).round(4), axis=1)
             columns = {
-                "query": np.repeat(7 * np.arange(first, first + count), depth),
+                "query": np.repeat(numbers, depth),
                 "q0": np.zeros(count * depth, dtype=np.int8),
-                "passage": ((starts + steps) % PASSAGES).ravel(),
+                "passage": passages.ravel(),
                 "rank": np.tile(np.arange(1, depth + 1), count),
                 "score": scores.ravel(),
                 "tag": np.full(count * depth, "ColBERT"),
             }
-            pa.csv.write_csv(pa.table(columns), file, options)
+            pa.csv.write_csv(pa.table(columns), run, options)
+            relevant = passages[np.arange(count), rng.integers(min(depth, DRAWN_FROM), size=count)]
+            zeros, ones = np.zeros(count, dtype=np.int8), np.ones(count, dtype=np.int8)
+            judged = {"query": numbers, "q0": zeros, "passage": relevant, "relevance": ones}
+            pa.csv.write_csv(pa.table(judged), qrels, options)
 
 
 def ours(folder: Path) -> None:
@@ -62,7 +74,7 @@ def ours(folder: Path) -> None:
         folder / "lists",
         queries=TextStore(folder / "queries"),
         passages=TextStore(folder / "passages"),
-        qrels=(),
+        qrels=read_qrels(folder / "qrels").itertuples(index=False, name=None),
         valid_fraction=0.01,
         split_seed=42,
         stats=stats,
@@ -95,12 +107,11 @@ def measured(way: str, folder: Path) -> tuple[float, float]:
 
 
 def draw(folder: Path) -> None:
-    """How long it takes to open the store and to draw a list of 100 from the top 200."""
+    """Open the store for training and draw lists of one relevant passage and 99 others."""
     begin, before = time.monotonic(), psutil.Process().memory_info().rss
-    lists = RankedLists(folder / "lists" / "train")
-    sampler = ListSampler(lists, "ranks", 100, 200, seed=1)
+    sampler = ListSampler(RankedLists(folder / "lists" / "train"), "qrels", DRAWN, DRAWN_FROM, 1)
     opened, grown = time.monotonic() - begin, psutil.Process().memory_info().rss - before
-    chosen = sampler.order(1)[:2000]
+    chosen = sampler.order(1)[:DRAWS]
     begin = time.monotonic()
     for i in chosen:
         sampler.sample(int(i), 1)
@@ -114,15 +125,16 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=500)
     parser.add_argument("--folder", type=Path, help="keep the files here; temporary by default")
     parser.add_argument("--ours", action="store_true", help="leave the published way out")
-    parser.add_argument("--only", choices=["ours", "published"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["ours", "published", "draw"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
-        {"ours": ours, "published": published}[given.only](given.folder)
+        {"ours": ours, "published": published, "draw": draw}[given.only](given.folder)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         generate(folder, given.queries, given.depth)
+        os.sync()  # neither way pays for writing its input
         lines, size = given.queries * given.depth, (folder / "lists.run").stat().st_size
         print(f"{lines:,} lines, {size / 1e9:.2f} GB of text")
         seconds = {}
@@ -134,7 +146,7 @@ def main() -> None:
         print(f"store: {store / 1e9:.2f} GB on disk")
         if not given.ours:
             print(f"ratio: {seconds['published'] / seconds['ours']:.1f}")
-        draw(folder)
+        measured("draw", folder)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Sampling: what a query gets depends on (seed, epoch, query) and is what the study says."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,9 @@ def ranked_lists(labels, queries=None):
     """Lists in memory: ``labels`` has the relevance labels of each, in rank order."""
     lists = object.__new__(RankedLists)
     lists.offsets = np.cumsum([0, *map(len, labels)])
-    lists.relevances = np.concatenate([np.asarray(label, dtype=np.int8) for label in labels])
+    flat = np.concatenate([np.asarray(label, dtype=np.int8) for label in labels])
+    lists.relevant = np.flatnonzero(flat)
+    lists.relevances = flat[lists.relevant]
     lists.passages = np.arange(lists.offsets[-1], dtype=np.uint32)
     lists.queries = np.asarray(queries if queries is not None else range(len(labels)))
     lists.scores = None
@@ -70,10 +71,3 @@ def test_an_epoch_goes_through_each_usable_list_once():
     orders = [sampler.order(epoch).tolist() for epoch in (1, 2)]
     assert sorted(orders[0]) == sorted(orders[1]) == sampler.usable.tolist()
     assert orders[0] != orders[1]
-
-
-@pytest.mark.parametrize("block", [1, 2, 1000])
-def test_usable_lists_are_found_block_by_block(monkeypatch, block):
-    monkeypatch.setattr("restage.sampling.LISTS_PER_BLOCK", block)
-    lists = ranked_lists([[0, 1], [1], [0, 0, 1], [0, 0], [1, 0]])
-    assert ListSampler(lists, "qrels", 2, 2, seed=0).usable.tolist() == [0, 4]

@@ -23,7 +23,8 @@ def test_a_store_gives_back_what_was_written(tmp_path_factory, records, others):
     assert store.numbers(others).tolist() == expected
 
 
-INTEGERS = st.integers(0, 300).map(str) | st.sampled_from(["007", "-1", "+2", "9" * 30, "1.0", ""])
+ODD = ["007", "-1", "+2", "0x1", "0" * 30, "9" * 30, "1.0", ""]
+INTEGERS = st.integers(0, 300).map(str) | st.sampled_from(ODD)
 
 
 @given(st.sets(INTEGERS, min_size=1, max_size=30), st.lists(INTEGERS, max_size=20))

@@ -7,9 +7,10 @@ import os
 import re
 import zipfile
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,11 +24,14 @@ from sklearn.model_selection import train_test_split
 
 from restage.errors import InputError
 from restage.files import complete
+from restage.log import Progress
 from restage.runs import LARGEST
 from restage.texts import TextStore
 
-BLOCK_BYTES = 1 << 24
-LISTS_PER_BLOCK = 4096
+BLOCK_BYTES = 1 << 23
+BLOCKS_AHEAD = 3
+PARSED_BYTES = 1 << 22
+LISTS_PER_BLOCK = 512
 RUN_COLUMNS = ["query", "q0", "passage", "rank", "score", "tag"]
 
 
@@ -109,7 +113,7 @@ def _parse(path: str | os.PathLike, block: bytes, lines_before: int) -> pa.Table
     try:
         rows = pa.csv.read_csv(
             pa.py_buffer(block),
-            pa.csv.ReadOptions(column_names=RUN_COLUMNS, block_size=len(block) + 1),
+            pa.csv.ReadOptions(column_names=RUN_COLUMNS, block_size=PARSED_BYTES),
             pa.csv.ParseOptions(
                 delimiter=delimiter, quote_char=False, double_quote=False, ignore_empty_lines=False
             ),
@@ -118,8 +122,8 @@ def _parse(path: str | os.PathLike, block: bytes, lines_before: int) -> pa.Table
                 column_types={
                     "query": pa.string(),
                     "passage": pa.string(),
-                    "rank": pa.int64(),
-                    "score": pa.float64(),
+                    "rank": pa.int32(),
+                    "score": pa.float32(),
                 },
                 null_values=[],
             ),
@@ -129,7 +133,7 @@ def _parse(path: str | os.PathLike, block: bytes, lines_before: int) -> pa.Table
             f"{path}: {error}"
         ) from None
     unnamed = pc.or_(pc.equal(rows["query"], ""), pc.equal(rows["passage"], ""))
-    if pc.any(unnamed).as_py() or not (np.abs(rows["score"]) <= LARGEST).all():
+    if pc.any(unnamed).as_py() or not np.isfinite(rows["score"]).all():
         raise _bad_line(path, block, delimiter.encode(), lines_before)
     return rows
 
@@ -177,7 +181,7 @@ def _whole_lists(path, rows: pa.Table, starts: np.ndarray, stats: Stats) -> Iter
         rows["query"].take(pa.array(starts)).to_pylist(),
         np.diff(starts, append=len(rows)),
         rows["passage"].combine_chunks(),
-        rows["score"].to_numpy().astype(np.float32),
+        rows["score"].to_numpy(),
     )
 
 
@@ -330,23 +334,23 @@ def ingest(
     """
     with complete(folder) as part:
         part.mkdir()
-        columns = _Columns(part / "columns", len(queries))
         labels = _Labels(qrels, queries, passages)
-        with columns:
-            for block in blocks:
+        progress = Progress(None, "lines of ranked lists")
+        with _Columns(part / "columns", len(queries)) as columns:
+            for block in _read_ahead(iter(blocks)):
                 columns.append(_numbered(block, queries, passages, labels, stats), folder)
-        sizes = columns.sizes()
-        if len(sizes) < 2:
-            raise InputError(f"{folder}: {len(sizes)} usable lists; check that ids match")
-        train, valid = np.arange(len(sizes)), np.arange(0)
+                progress.add(int(block.sizes.sum()))
+        kept = len(columns.sizes())
+        if kept < 2:
+            raise InputError(f"{folder}: {kept} usable lists; check that ids match")
+        train, valid = np.arange(kept), np.arange(0)
         if valid_fraction:
             train, valid = train_test_split(
                 train, test_size=valid_fraction, random_state=split_seed
             )
-        columns.copy(np.sort(train), part / "train")
-        columns.copy(np.sort(valid), part / "valid")
+        columns.split({part / "train": train, part / "valid": valid})
         columns.remove()
-        result = _summary(stats, len(sizes), len(train), len(valid))
+        result = _summary(stats, kept, len(train), len(valid))
         (part / "stats.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
 
@@ -364,8 +368,17 @@ def _summary(stats: Stats, kept: int, train: int, valid: int) -> dict:
     }
 
 
+def _read_ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield the blocks; the next ones are read while the caller works on this one."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = deque(reader.submit(next, blocks, None) for _ in range(BLOCKS_AHEAD))
+        while (block := coming.popleft().result()) is not None:
+            coming.append(reader.submit(next, blocks, None))
+            yield block
+
+
 class _Labels:
-    """Relevance labels by (query number, passage number): a sorted column of keys."""
+    """Positive relevance labels by (query number, passage number): a sorted column of keys."""
 
     def __init__(
         self, qrels: Iterable[tuple[str, str, int]], queries: TextStore, passages: TextStore
@@ -375,62 +388,83 @@ class _Labels:
         while some := list(islice(qrels, 1 << 16)):
             query, passage, label = zip(*some, strict=True)
             query, passage = queries.numbers(query), passages.numbers(passage)
-            known = (query >= 0) & (passage >= 0)
-            keys.append((query * self.width + passage)[known])
-            labels.append(np.clip(label, -128, 127).astype(np.int8)[known])
+            used = (query >= 0) & (passage >= 0) & (np.asarray(label) > 0)
+            keys.append((query * self.width + passage)[used])
+            labels.append(np.minimum(label, 127).astype(np.int8)[used])
         keys, labels = np.concatenate(keys), np.concatenate(labels)
         order = np.argsort(keys, kind="stable")
         self.keys, self.labels = keys[order], labels[order]
+        # Most passages are relevant to no query: one look here instead of a search.
+        self.relevant = np.zeros(self.width, dtype=bool)
+        self.relevant[self.keys % self.width] = True
 
-    def of(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
-        if not len(self.keys):
-            return np.zeros(len(queries), np.int8)
-        keys = queries * self.width + passages
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[place] == keys, self.labels[place], 0).astype(np.int8)
+    def of(
+        self, query: np.ndarray, owner: np.ndarray, passage: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of the passages are relevant to ``query[owner]``, and their labels."""
+        maybe = np.flatnonzero(self.relevant[passage])
+        keys = query[owner[maybe]] * self.width + passage[maybe]
+        place = np.searchsorted(self.keys, keys)
+        same = place < len(self.keys)
+        same[same] = self.keys[place[same]] == keys[same]
+        return maybe[same], self.labels[place[same]]
 
 
 def _numbered(
     block: Block, queries: TextStore, passages: TextStore, labels: _Labels, stats: Stats
 ) -> dict[str, np.ndarray]:
     """The block as columns of numbers, without what is unknown or repeated."""
-    query = queries.numbers(block.queries)
+    query, passage = queries.numbers(block.queries), passages.numbers(block.passages)
     stats.dropped["query not among the queries"] += int((query < 0).sum())
-    owner = np.repeat(np.arange(len(query)), block.sizes)
-    passage = passages.numbers(block.passages)
-    listed = query[owner] >= 0
+    listed = np.repeat(query >= 0, block.sizes)
     known = listed & (passage >= 0)
     stats.dropped_passages["not in the collection"] += int((listed & ~known).sum())
-    kept = np.flatnonzero(known)
-    _, first = np.unique(owner[kept] * len(passages) + passage[kept], return_index=True)
-    stats.dropped_passages["repeated in its list"] += len(kept) - len(first)
-    kept = kept[np.sort(first)]
-    sizes = np.bincount(owner[kept], minlength=len(query))
-    stats.dropped["no passage left"] += int(((sizes == 0) & (query >= 0)).sum())
-    columns = {
-        "queries": query[sizes > 0],
-        "sizes": sizes[sizes > 0],
-        "passages": passage[kept].astype(np.uint32),
-        "relevances": labels.of(query[owner[kept]], passage[kept]),
-    }
+    columns = {"owner": np.repeat(np.arange(len(query)), block.sizes), "passages": passage}
     if block.scores is not None:
-        columns["scores"] = block.scores[kept]
-    return columns
+        columns["scores"] = block.scores
+    columns = _selected(columns, known)
+    first = _first_mentions(columns["owner"] * len(passages) + columns["passages"])
+    stats.dropped_passages["repeated in its list"] += int((~first).sum())
+    columns = _selected(columns, first)
+    sizes = np.bincount(columns["owner"], minlength=len(query))
+    stats.dropped["no passage left"] += int(((sizes == 0) & (query >= 0)).sum())
+    relevant, relevances = labels.of(query, columns.pop("owner"), columns["passages"])
+    columns |= {"queries": query[sizes > 0], "sizes": sizes[sizes > 0]}
+    return columns | {"relevant": relevant, "relevances": relevances}
+
+
+def _selected(columns: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    """The rows where the mask holds; where it always does, as nearly always, without a copy."""
+    return columns if mask.all() else {name: column[mask] for name, column in columns.items()}
+
+
+def _first_mentions(keys: np.ndarray) -> np.ndarray:
+    """Whether each key stands there for the first time."""
+    first, ordered = np.ones(len(keys), dtype=bool), np.sort(keys)
+    if (ordered[1:] == ordered[:-1]).any():  # seldom, and to find it out is much faster
+        first[:] = False
+        first[np.unique(keys, return_index=True)[1]] = True
+    return first
 
 
 class _Columns:
-    """Columns on their way into the split: appended to plain files, then copied list by list."""
+    """Columns on their way into the split: appended to plain files, then dealt out list by list.
+
+    Written and read as streams, not mapped: a mapped file counts as memory, and a full disk ends
+    a process that writes to one without a word.
+    """
 
     TYPES = {  # noqa: RUF012
         "queries": np.int64,
         "sizes": np.int64,
         "passages": np.uint32,
-        "relevances": np.int8,
         "scores": np.float32,
+        "relevant": np.int64,
+        "relevances": np.int8,
     }
 
     def __init__(self, folder: Path, queries: int):
-        self.folder = folder
+        self.folder, self.rows = folder, 0
         self.seen = np.zeros(queries, dtype=bool)
         folder.mkdir()
 
@@ -451,35 +485,58 @@ class _Columns:
                 "follow one another, and each query may come once"
             )
         self.seen[numbers] = True
+        columns = columns | {"relevant": columns["relevant"] + self.rows}
+        self.rows += len(columns["passages"])
         for name, values in columns.items():
-            self.files[name].write(values.astype(self.TYPES[name]).tobytes())
+            self.files[name].write(np.ascontiguousarray(values, self.TYPES[name]))
+
+    def _read(self, name: str) -> np.ndarray:
+        return np.fromfile(self.folder / name, self.TYPES[name])
 
     def sizes(self) -> np.ndarray:
-        return np.fromfile(self.folder / "sizes", np.int64)
+        """Return the passages of each list."""
+        return self._read("sizes")
 
-    def copy(self, lists: np.ndarray, target: Path) -> None:
-        """Write the given lists (ascending) as a column store."""
-        target.mkdir()
+    def split(self, parts: dict[Path, np.ndarray]) -> None:
+        """Write column stores, each of the lists that are named for it, in their old order."""
+        owners = np.empty(len(self.sizes()), dtype=np.int8)
+        for i, lists in enumerate(parts.values()):
+            owners[lists] = i
+        for i, folder in enumerate(parts):
+            folder.mkdir()
+            self._write_lists(folder, owners == i)
+        for name in ("passages", "scores"):
+            if (self.folder / name).stat().st_size:
+                self._deal(name, [folder / f"{name}.npy" for folder in parts], owners)
+
+    def _write_lists(self, folder: Path, mine: np.ndarray) -> None:
+        """Write all but the long columns."""
+        sizes, rows = self.sizes(), self._read("relevant")
+        starts, offsets = _offsets(sizes), _offsets(sizes * mine)
+        owner = np.searchsorted(starts, rows, side="right") - 1
+        # Behind a list that is not mine the next one begins where that one would have.
+        np.save(folder / "offsets.npy", np.append(offsets[:-1][mine], offsets[-1]))
+        np.save(folder / "queries.npy", self._read("queries")[mine])
+        np.save(folder / "relevant.npy", (rows - starts[owner] + offsets[owner])[mine[owner]])
+        np.save(folder / "relevances.npy", self._read("relevances")[mine[owner]])
+
+    def _deal(self, name: str, targets: list[Path], owners: np.ndarray) -> None:
+        """Copy a long column, block by block, each list to the target that owns it."""
         sizes = self.sizes()
-        starts = np.cumsum(sizes) - sizes
-        offsets = np.concatenate([[0], np.cumsum(sizes[lists])])
-        np.save(target / "offsets.npy", offsets)
-        np.save(target / "queries.npy", np.fromfile(self.folder / "queries", np.int64)[lists])
-        for name in ("passages", "relevances", "scores"):
-            if not (self.folder / name).stat().st_size:
-                continue
-            source = np.memmap(self.folder / name, self.TYPES[name], mode="r")
-            if not offsets[-1]:
-                np.save(target / f"{name}.npy", source[:0])
-                continue
-            column = np.lib.format.open_memmap(
-                target / f"{name}.npy", "w+", self.TYPES[name], (int(offsets[-1]),)
-            )
-            for first in range(0, len(lists), LISTS_PER_BLOCK):
+        with ExitStack() as stack:
+            files = [stack.enter_context(target.open("wb")) for target in targets]
+            for i, file in enumerate(files):
+                descr = np.lib.format.dtype_to_descr(np.dtype(self.TYPES[name]))
+                shape = (int(sizes[owners == i].sum()),)
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            source = stack.enter_context((self.folder / name).open("rb"))
+            for first in range(0, len(sizes), LISTS_PER_BLOCK):
                 some = slice(first, first + LISTS_PER_BLOCK)
-                rows = _ranges(starts[lists[some]], sizes[lists[some]])
-                column[offsets[first] : offsets[first] + len(rows)] = source[rows]
-            column.flush()
+                owner = np.repeat(owners[some], sizes[some])
+                values = np.fromfile(source, self.TYPES[name], len(owner))
+                for i, file in enumerate(files):
+                    file.write(values[owner == i])
 
     def remove(self) -> None:
         for file in self.folder.iterdir():
@@ -487,10 +544,9 @@ class _Columns:
         self.folder.rmdir()
 
 
-def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The row numbers start, start + 1, … of each list, one list after the other."""
-    before = np.cumsum(sizes) - sizes
-    return np.arange(sizes.sum()) + np.repeat(starts - before, sizes)
+def _offsets(sizes: np.ndarray) -> np.ndarray:
+    """Where each list begins, and last where all end."""
+    return np.concatenate([[0], np.cumsum(sizes)])
 
 
 class RankedList(NamedTuple):
@@ -510,7 +566,9 @@ class RankedLists:
         self.queries = np.load(folder / "queries.npy", mmap_mode="r")
         self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
         self.passages = np.load(folder / "passages.npy", mmap_mode="r")
-        self.relevances = np.load(folder / "relevances.npy", mmap_mode="r")
+        # Of the few rows that are relevant: which they are, and their labels.
+        self.relevant = np.load(folder / "relevant.npy")
+        self.relevances = np.load(folder / "relevances.npy")
         scores = folder / "scores.npy"
         self.scores = np.load(scores, mmap_mode="r") if scores.exists() else None
 
@@ -518,6 +576,9 @@ class RankedLists:
         return len(self.queries)
 
     def __getitem__(self, i: int) -> RankedList:
-        rows = slice(self.offsets[i], self.offsets[i + 1])
-        scores = None if self.scores is None else self.scores[rows]
-        return RankedList(int(self.queries[i]), self.passages[rows], scores, self.relevances[rows])
+        start, end = self.offsets[i], self.offsets[i + 1]
+        relevances = np.zeros(end - start, dtype=np.int8)
+        some = slice(*np.searchsorted(self.relevant, (start, end)))
+        relevances[self.relevant[some] - start] = self.relevances[some]
+        scores = None if self.scores is None else self.scores[start:end]
+        return RankedList(int(self.queries[i]), self.passages[start:end], scores, relevances)

@@ -6,7 +6,6 @@ import numpy as np
 
 from restage.ranked_lists import RankedLists
 
-LISTS_PER_BLOCK = 1 << 16
 VALIDATION = 0  # the epoch that validation lists are drawn in; training counts from 1
 
 
@@ -38,16 +37,10 @@ class ListSampler:
         sizes = np.minimum(np.diff(self.lists.offsets), self.depth)
         if self.labels == "ranks":
             return np.flatnonzero(sizes > 1)
-        relevant = np.zeros(len(self.lists), dtype=np.int64)
-        for first in range(0, len(self.lists), LISTS_PER_BLOCK):
-            starts = self.lists.offsets[first : first + LISTS_PER_BLOCK + 1]
-            labels = np.asarray(self.lists.relevances[starts[0] : starts[-1]]) > 0
-            owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-            place = np.arange(len(labels)) - (starts[:-1] - starts[0])[owner]
-            counted = owner[labels & (place < self.depth)]
-            relevant[first : first + len(starts) - 1] = np.bincount(
-                counted, minlength=len(starts) - 1
-            )
+        rows = self.lists.relevant
+        owner = np.searchsorted(self.lists.offsets, rows, side="right") - 1
+        owner = owner[rows - self.lists.offsets[owner] < self.depth]
+        relevant = np.bincount(owner, minlength=len(sizes))
         return np.flatnonzero((relevant > 0) & (relevant < sizes))
 
     def order(self, epoch: int) -> np.ndarray:
@@ -65,8 +58,8 @@ class ListSampler:
         else:
             labels = ranked.relevances[: self.depth]
             positive = rng.choice(np.flatnonzero(labels > 0))
-            negatives = np.flatnonzero(labels <= 0)
+            negatives = np.flatnonzero(labels == 0)
             count = min(self.size - 1, len(negatives))
             chosen = np.append(positive, rng.choice(negatives, count, replace=False))
-            relevances = np.maximum(labels[chosen], 0)
+            relevances = labels[chosen]
         return TrainingList(ranked.query, ranked.passages[chosen], relevances)

@@ -16,6 +16,7 @@ from restage.files import complete
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
 ROWS_PER_BATCH = 16384
 MOST_PLACES_PER_ID = 8
+SMALLEST_BY_DIGITS = np.append(0, 10 ** np.arange(1, 19))
 
 
 def write_texts(folder: str | os.PathLike, records: Iterable[tuple[str, str]]) -> int:
@@ -54,17 +55,21 @@ def _hash(ids: Sequence[str]) -> np.ndarray:
 def _integers(ids: pa.Array) -> np.ndarray | None:
     """The ids as numbers, if each is one from 0 on, plainly written, as in MS MARCO."""
     try:
-        numbers = pc.cast(ids, pa.int64())
+        numbers = pc.cast(ids, pa.int64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return None
-    plain = pc.and_(pc.equal(pc.cast(numbers, pa.string()), ids), pc.greater_equal(numbers, 0))
-    return numbers.to_numpy(zero_copy_only=False) if pc.all(plain).as_py() else None
+    # A sign, leading zeros or 0x make a text longer than its number is.
+    digits = pc.binary_length(ids).to_numpy(zero_copy_only=False)
+    return numbers if (numbers >= SMALLEST_BY_DIGITS[np.minimum(digits, 19) - 1]).all() else None
 
 
 def _write_places(folder: Path, integers: np.ndarray) -> None:
-    """Write where each integer id stands, -1 for none, unless most places would be empty."""
+    """Write where each integer id stands, unless most places would be empty.
+
+    -1 is for none; the last place, where all greater integers are looked up, is one of these.
+    """
     if integers.max() < MOST_PLACES_PER_ID * len(integers):
-        places = np.full(integers.max() + 1, -1, dtype=np.int32)
+        places = np.full(integers.max() + 2, -1, dtype=np.int32)
         places[integers] = np.arange(len(integers))
         np.save(folder / "places.npy", places)
 
@@ -105,8 +110,7 @@ class TextStore:
         return self._by_hash(ids) if integers is None else self._by_integer(integers)
 
     def _by_integer(self, integers: np.ndarray) -> np.ndarray:
-        inside = integers < len(self._places)
-        return np.where(inside, self._places[np.where(inside, integers, 0)], np.int64(-1))
+        return self._places.take(integers, mode="clip").astype(np.int64)
 
     def _by_hash(self, ids: pa.Array) -> np.ndarray:
         hashes = _hash(ids.to_numpy(zero_copy_only=False))
