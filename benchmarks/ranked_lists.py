@@ -13,7 +13,6 @@ with relevance labels, one per query, which the published way does not.
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.csv
+from memory import watched
 from sklearn.model_selection import train_test_split
 
 from restage.measures import read_qrels
@@ -90,22 +90,6 @@ def published(folder: Path) -> None:
         part.to_csv(folder / f"{name}.run", sep="\t", header=False, index=False)
 
 
-def measured(way: str, folder: Path) -> tuple[float, float]:
-    """Seconds and peak resident memory (GB, of the process tree) of one way."""
-    begin, peak = time.monotonic(), 0
-    process = psutil.Popen([sys.executable, __file__, "--folder", str(folder), "--only", way])
-    while process.poll() is None:
-        try:
-            tree = [process, *process.children(recursive=True)]
-            peak = max(peak, sum(each.memory_info().rss for each in tree))
-        except psutil.NoSuchProcess:
-            pass
-        time.sleep(0.02)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, way)
-    return time.monotonic() - begin, peak / 1e9
-
-
 def draw(folder: Path) -> None:
     """Open the store for training and draw lists of one relevant passage and 99 others."""
     begin, before = time.monotonic(), psutil.Process().memory_info().rss
@@ -137,16 +121,17 @@ def main() -> None:
         os.sync()  # neither way pays for writing its input
         lines, size = given.queries * given.depth, (folder / "lists.run").stat().st_size
         print(f"{lines:,} lines, {size / 1e9:.2f} GB of text")
+        command = [sys.executable, __file__, "--folder", str(folder), "--only"]
         seconds = {}
         for way in ("ours",) if given.ours else ("ours", "published"):
-            seconds[way], peak = measured(way, folder)
+            seconds[way], peak = watched([*command, way])
             rate = lines / seconds[way] / 1e6
             print(f"{way:10} {seconds[way]:8.1f} s {rate:6.2f} M lines/s {peak:6.2f} GB peak")
         store = sum(file.stat().st_size for file in (folder / "lists").rglob("*"))
         print(f"store: {store / 1e9:.2f} GB on disk")
         if not given.ours:
             print(f"ratio: {seconds['published'] / seconds['ours']:.1f}")
-        measured("draw", folder)
+        watched([*command, "draw"])
 
 
 if __name__ == "__main__":

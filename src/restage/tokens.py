@@ -1,19 +1,29 @@
 """The token store: passages or queries as token ids, and inputs of (query, passage) from them."""
 
+import hashlib
 import importlib.util
+import json
+import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from restage.errors import InputError
 from restage.files import complete
-from restage.log import Progress
+from restage.log import Progress, log
+from restage.texts import TextStore
 
 TEXTS_PER_CALL = 4096
+FILES = "ids.bin", "offsets.npy", "tokenizer.sha256"
+Tokens = tuple[np.ndarray, np.ndarray]  # ids of some texts one after the other; tokens of each
 
 
 def model_folder(model: str) -> str:
@@ -40,31 +50,103 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
 
 def write_tokens(
     folder: str | os.PathLike,
-    texts: Iterable[Sequence[str]],
+    texts: TextStore,
     tokenizer: PreTrainedTokenizerBase,
-    total: int,
+    processes: int = 1,
+    others: Iterable[str | os.PathLike] = (),
 ) -> None:
-    """Stream batches of texts into a new token store, without special tokens or truncation.
+    """Write the token store of a text store, without special tokens or truncation.
 
-    The tokenizers library spreads each batch over all cores. Ids take 2 bytes each where the
-    vocabulary allows it.
+    Ids take 2 bytes each where the vocabulary allows it.
+
+    Args:
+        processes: how many tokenise at the same time, each on one core.
+        others: token stores of the same texts by other tokenizers, if they exist. The files of one
+            whose tokenizer does the same are shared (hard links). So are those of a store that is
+            being made: it is waited for.
     """
-    small = len(tokenizer) <= np.iinfo(np.uint16).max
-    lengths, progress = [], Progress(total, "texts tokenised")
-    with complete(folder) as part:
+    identity = tokenizer_identity(tokenizer)
+    lock = texts.folder.with_name(f".{texts.folder.name}.{identity[:16]}.lock")
+    with FileLock(lock), complete(folder) as part:
         part.mkdir()
-        with (part / "ids.bin").open("wb") as file:
-            for batch in texts:
-                for start in range(0, len(batch), TEXTS_PER_CALL):
-                    some = list(batch[start : start + TEXTS_PER_CALL])
-                    # An encoding longer than the model takes is cut later; no warning is due.
-                    found = tokenizer(some, add_special_tokens=False, verbose=False)["input_ids"]
-                    flat = np.concatenate([np.asarray(ids, dtype=np.uint32) for ids in found])
-                    file.write(flat.astype(np.uint16 if small else np.uint32).tobytes())
-                    lengths.append(np.fromiter(map(len, found), dtype=np.int64))
-                    progress.add(len(some))
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-        np.save(part / "offsets.npy", offsets)
+        same = next((other for other in others if _is_same(Path(other), identity, texts)), None)
+        if same:
+            log.info("shares the tokens of %s, whose tokenizer does the same", same)
+            for name in FILES:
+                _link(Path(same, name), part / name)
+        else:
+            _tokenise(part, texts, tokenizer, processes)
+            (part / "tokenizer.sha256").write_text(identity + "\n")
+
+
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a hash of all that decides which token ids a text gets, special tokens left out."""
+    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    parts = {name: parts[name] for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _is_same(other: Path, identity: str, texts: TextStore) -> bool:
+    """Whether the other store is whole, by such a tokenizer, and not older than the texts."""
+    if not all((other / name).is_file() for name in FILES):
+        return False
+    made = (other / "offsets.npy").stat().st_mtime_ns
+    current = made >= (texts.folder / "texts.arrow").stat().st_mtime_ns
+    return current and (other / "tokenizer.sha256").read_text().strip() == identity
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not every file system has hard links
+        shutil.copy2(source, target)
+
+
+def _tokenise(folder: Path, texts: TextStore, tokenizer, processes: int) -> None:
+    lengths, progress = [], Progress(len(texts), "texts tokenised")
+    starts = range(0, len(texts), TEXTS_PER_CALL)
+    with (folder / "ids.bin").open("wb") as file:
+        for ids, some in _in_processes(min(processes, len(starts)), texts, tokenizer, starts):
+            file.write(ids)
+            lengths.append(some)
+            progress.add(len(some))
+    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
+
+
+def _in_processes(processes: int, texts: TextStore, tokenizer, starts: range) -> Iterator[Tokens]:
+    """Yield the tokens of the texts from each of ``starts`` on, in that order."""
+    if processes == 1:
+        yield from (_tokens(texts, tokenizer, start) for start in starts)
+        return
+    context = multiprocessing.get_context("spawn")  # the tokenizers library cannot be forked
+    given = texts.folder, tokenizer
+    with ProcessPoolExecutor(processes, context, initializer=_start, initargs=given) as workers:
+        yield from workers.map(_tokens_here, starts)
+
+
+def _start(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """What a process that tokenises keeps: its texts and its tokenizer."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    global _texts, _tokenizer
+    _texts, _tokenizer = TextStore(folder), tokenizer
+
+
+def _tokens_here(start: int) -> Tokens:
+    return _tokens(_texts, _tokenizer, start)
+
+
+def _tokens(texts: TextStore, tokenizer: PreTrainedTokenizerBase, start: int) -> Tokens:
+    # An encoding longer than the model takes is cut later; no warning is due.
+    found = tokenizer(
+        texts.texts(start, start + TEXTS_PER_CALL),
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )["input_ids"]
+    lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
+    kind = np.uint16 if len(tokenizer) <= np.iinfo(np.uint16).max else np.uint32
+    return np.fromiter(chain.from_iterable(found), dtype=kind, count=lengths.sum()), lengths
 
 
 class TokenStore:
