@@ -1,6 +1,26 @@
 # Passages, queries and qrels, from ir_datasets or a folder, into stores.
 
 
+localrules:
+    fetch,
+
+
+rule fetch:
+    output:
+        touch("<results>/downloads/ir_datasets/{collection}"),
+    log:
+        "<logs>/downloads/ir_datasets/{collection}.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=600,
+    params:
+        parts=lambda w: ir_datasets_parts(w.collection),
+    script:
+        "../workflow/scripts/fetch.py"
+
+
 rule text_store:
     input:
         lambda w: files_of(w.kind, w.name),
@@ -40,7 +60,9 @@ rule token_store:
 
 rule qrels:
     input:
-        lambda w: qrels_files(config["datasets"][w.dataset]),
+        lambda w: qrels_files(
+            config["datasets"][w.dataset], config["datasets"][w.dataset]["collection"]
+        ),
     output:
         "<stores>/qrels/{dataset}.parquet",
     log:

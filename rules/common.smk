@@ -2,7 +2,7 @@
 import re
 import sys
 
-from restage.config import load, stage
+from restage.config import load, origin, stage
 from restage.errors import InputError
 
 try:
@@ -50,36 +50,112 @@ def source_of(kind, name):
 
 
 def files_of(kind, name):
-    """The files on this machine that a text store is made from."""
+    """What has to be there before a text store can be made."""
     source = source_of(kind, name)
-    if "path" not in source:
-        return []
+    collection = name if kind == "collections" else config[kind][name]["collection"]
+    if "ir_datasets" in source:
+        return fetched(collection)
     if kind == "collections":
         return [f"{source['path']}/corpus.jsonl"]
-    return [f"{source['path']}/queries.jsonl", *qrels_files(source)]
+    return [f"{source['path']}/queries.jsonl", *qrels_files(source, collection)]
 
 
-def qrels_files(source):
-    """The file on this machine that qrels are read from."""
+def qrels_files(source, collection):
+    """What has to be there before qrels can be read."""
     if not source:
         return []
+    if "ir_datasets" in source:
+        return fetched(collection)
     if "qrels" in source:
         return [source["qrels"]]
     return [f"{source['path']}/qrels/{source['split']}.tsv"] if "split" in source else []
 
 
-def tokenizer_of(backbone):
-    """The name of a backbone's tokenizer; backbones with the same model share its token store."""
-    return re.sub(r"[^\w.-]+", "--", config["backbones"][backbone]["model"])
+def fetched(collection):
+    """The mark that ir_datasets has all it needs for a collection and what belongs to it."""
+    # Ancient: more of ir_datasets in the configuration makes no store anew.
+    return [ancient(f"<results>/downloads/ir_datasets/{collection or 'judgments'}")]
+
+
+def ir_datasets_parts(collection):
+    """What of ir_datasets (id, part) the configuration uses for a collection."""
+    collection = None if collection == "judgments" else collection
+    used = [(config["collections"].get(collection), "docs")]
+    for given in config["datasets"].values():
+        if given["collection"] == collection:
+            used += [(given, "queries"), (given, "qrels")]
+    for given in config["ranked_lists"].values():
+        if given["format"] != "model" and given["collection"] == collection:
+            used += [(given["queries"], "queries"), (given["qrels"], "qrels")]
+    used = [
+        (source["ir_datasets"], part) for source, part in used if source and "ir_datasets" in source
+    ]
+    return sorted(set(used), key=lambda use: (use[1], use[0]))
+
+
+def tokenizer_of(model):
+    """The folder name of a model's tokenizer."""
+    return re.sub(r"[^\w.-]+", "--", model)
 
 
 def model_of(tokenizer):
-    models = {tokenizer_of(name): given["model"] for name, given in config["backbones"].items()}
-    return models[tokenizer]
+    lists = config["ranked_lists"].values()
+    teachers = [given["model"] for given in lists if given["format"] == "model" and given["model"]]
+    models = [*(given["model"] for given in config["backbones"].values()), *teachers]
+    return {tokenizer_of(model): model for model in models}[tokenizer]
 
 
-def tokens(backbone, kind, name):
-    return f"<stores>/tokens/{tokenizer_of(backbone)}/{kind}/{name}"
+def tokens(model, kind, name):
+    return f"<stores>/tokens/{tokenizer_of(model)}/{kind}/{name}"
+
+
+def tokens_of_dataset(model, dataset):
+    """Token stores of a dataset's queries and of the passages that it is over."""
+    collection = config["datasets"][dataset]["collection"]
+    return {
+        "queries": tokens(model, "datasets", dataset),
+        "passages": tokens(model, "collections", collection),
+    }
+
+
+def tokens_of_lists(model, lists):
+    """Token stores of the queries and passages that ranked lists refer to."""
+    return {
+        "queries": tokens(model, "ranked_lists", queries_of(lists)),
+        "passages": tokens(model, "collections", origin(config, lists)["collection"]),
+    }
+
+
+def what_lists_refer_to(lists):
+    """Text stores and qrels that ids in the files of ranked lists refer to."""
+    given = config["ranked_lists"][lists]
+    return {
+        "queries": f"<stores>/texts/ranked_lists/{queries_of(lists)}",
+        "passages": f"<stores>/texts/collections/{given['collection']}",
+        "qrels": qrels_files(given["qrels"], given["collection"]),
+    }
+
+
+def teacher(lists):
+    """The model that re-ranks lists: its tokenizer's model, where it lies, its segment ids."""
+    given = config["ranked_lists"][lists]
+    of_grid = given["checkpoint"]
+    if not of_grid:
+        return {"tokenizer": given["model"], "path": [], "segment_ids": None}
+    backbone = config["backbones"][of_grid["backbone"]]
+    seed = config["seeds"][0] if of_grid["seed"] is None else of_grid["seed"]
+    return {
+        "tokenizer": backbone["model"],
+        "path": f"<results>/models/{of_grid['backbone']}/{of_grid['recipe']}/{seed}",
+        "segment_ids": backbone["segment_ids"],
+    }
+
+
+def queries_of(lists):
+    """The first lists with the same queries: their stores serve all of them."""
+    queries = origin(config, lists)["queries"]
+    names = config["ranked_lists"]
+    return next(name for name in names if origin(config, name)["queries"] == queries)
 
 
 def local_file(lists, part):

@@ -12,16 +12,13 @@ localrules:
 
 rule finetune:
     input:
+        unpack(lambda w: tokens_of_lists(config["backbones"][w.backbone]["model"], lists_of(w))),
         start=lambda w: (
             f"<results>/models/{w.backbone}/{stage_of(w).previous}/{w.seed}"
             if stage_of(w).previous
             else []
         ),
         lists=lambda w: f"<results>/ranked_lists/{lists_of(w)}",
-        queries=lambda w: tokens(w.backbone, "ranked_lists", lists_of(w)),
-        passages=lambda w: tokens(
-            w.backbone, "collections", config["ranked_lists"][lists_of(w)]["collection"]
-        ),
     output:
         directory(MODEL),
     log:

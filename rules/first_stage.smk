@@ -97,7 +97,7 @@ use rule retrieve as mine with:
                 **config["ranked_lists"][w.lists]
             )
         ),
-        queries="<stores>/texts/ranked_lists/{lists}",
+        queries=lambda w: f"<stores>/texts/ranked_lists/{queries_of(w.lists)}",
     output:
         "<results>/mined/{lists}.run.gz",
     log:

@@ -32,14 +32,12 @@ rule download:
 
 rule ranked_lists_from_run:
     input:
+        unpack(lambda w: what_lists_refer_to(w.lists)),
         run=lambda w: (
             f"<results>/mined/{w.lists}.run.gz"
             if config["ranked_lists"][w.lists]["format"] == "first_stage"
             else local_file(w.lists, "source")
         ),
-        queries="<stores>/texts/ranked_lists/{lists}",
-        passages=lambda w: f"<stores>/texts/collections/{config['ranked_lists'][w.lists]['collection']}",
-        qrels=lambda w: qrels_files(config["ranked_lists"][w.lists]["qrels"]),
     output:
         directory("<results>/ranked_lists/{lists}"),
     log:
@@ -59,10 +57,33 @@ rule ranked_lists_from_run:
 
 use rule ranked_lists_from_run as ranked_lists_from_rankgpt with:
     input:
+        unpack(lambda w: what_lists_refer_to(w.lists)),
         permutations=lambda w: local_file(w.lists, "permutations"),
         candidates=lambda w: local_file(w.lists, "candidates"),
-        queries="<stores>/texts/ranked_lists/{lists}",
-        passages=lambda w: f"<stores>/texts/collections/{config['ranked_lists'][w.lists]['collection']}",
-        qrels=lambda w: qrels_files(config["ranked_lists"][w.lists]["qrels"]),
     wildcard_constraints:
         lists=list_format("rankgpt"),
+
+
+rule ranked_lists_from_model:
+    input:
+        unpack(lambda w: tokens_of_lists(teacher(w.lists)["tokenizer"], w.lists)),
+        lists=lambda w: f"<results>/ranked_lists/{config['ranked_lists'][w.lists]['ranked_lists']}",
+        model=lambda w: teacher(w.lists)["path"],
+    output:
+        directory("<results>/ranked_lists/{lists}"),
+    log:
+        "<logs>/ranked_lists/{lists}.log",
+    wildcard_constraints:
+        lists=list_format("model"),
+    conda:
+        "../envs/model.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=config["compute"]["gpus_per_scoring"],
+        mem_mb=growing(16000),
+        runtime=growing(2880),
+    params:
+        settings=lambda w: config["ranked_lists"][w.lists],
+        segment_ids=lambda w: teacher(w.lists)["segment_ids"],
+    script:
+        "../workflow/scripts/teacher_lists.py"

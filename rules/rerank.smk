@@ -13,15 +13,12 @@ localrules:
 
 rule score:
     input:
+        unpack(lambda w: tokens_of_dataset(config["backbones"][w.backbone]["model"], w.dataset)),
         model=MODEL,
         runs=expand(FIRST_STAGE_RUN, first_stage=config["first_stages"], allow_missing=True),
         query_texts="<stores>/texts/datasets/{dataset}",
         passage_texts=lambda w: (
             f"<stores>/texts/collections/{config['datasets'][w.dataset]['collection']}"
-        ),
-        queries=lambda w: tokens(w.backbone, "datasets", w.dataset),
-        passages=lambda w: tokens(
-            w.backbone, "collections", config["datasets"][w.dataset]["collection"]
         ),
     output:
         "<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",

@@ -11,6 +11,7 @@ from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    BertTokenizer,
     DistilBertConfig,
     DistilBertForSequenceClassification,
     ElectraConfig,
@@ -36,15 +37,7 @@ def wordpiece():
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.train_from_iterator(TEXTS, WordPieceTrainer(vocab_size=90, special_tokens=special))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))
-    )
+    return BertTokenizer(vocab=tokenizer.get_vocab())
 
 
 def byte_pairs():

@@ -21,6 +21,7 @@ from restage.ranked_lists import (
     read_rankgpt,
     read_trec_run,
     repair_permutation,
+    rescore,
 )
 
 
@@ -156,7 +157,7 @@ def test_what_is_unknown_or_repeated_is_dropped_and_counted(tmp_path, ingested):
 def test_two_lists_of_one_query_are_refused_and_leave_nothing(tmp_path, ingested):
     path = tmp_path / "a.run"
     path.write_text("q1 0 p1 1 9 x\nq2 0 p1 1 9 x\nq1 0 p2 1 9 x\n")
-    with pytest.raises(InputError, match="has two lists"):
+    with pytest.raises(InputError, match="query 'q1' has two lists"):
         ingested(read_trec_run(path, s := Stats()), s)
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
 
@@ -203,6 +204,29 @@ def test_a_missing_line_number_counts_all_blocks(tmp_path, monkeypatch):
     path.write_text(path.read_text() + "broken\n")
     with pytest.raises(InputError, match=r"a\.run:101: "):
         list(read_trec_run(path, Stats()))
+
+
+def test_the_split_of_as_many_queries_as_colbert_s(tmp_path, store):
+    count = 502_939
+    ids = [str(number) for number in np.random.default_rng(1).permutation(3 * count)[:count]]
+    queries, passages = store((i, "") for i in ids[::-1]), store([("p1", ""), ("p2", "")])
+    (tmp_path / "a.run").write_text("".join(f"{i}\t0\tp1\t1\t9.5\tx\n" for i in ids))
+    folder, stats = tmp_path / "lists", Stats()
+    counts = ingest(
+        read_trec_run(tmp_path / "a.run", stats),
+        folder,
+        queries=queries,
+        passages=passages,
+        qrels=(),
+        valid_fraction=0.01,
+        split_seed=42,
+        stats=stats,
+    )
+    for part, expected in zip(
+        ("train", "valid"), train_test_split(ids, test_size=0.01, random_state=42), strict=True
+    ):
+        assert set(queries.ids(RankedLists(folder / part).queries)) == set(expected)
+    assert (counts["lists"], counts["train"], counts["valid"]) == (count, 497_909, 5_030)
 
 
 # --- RankGPT -------------------------------------------------------------------------------------
@@ -295,6 +319,34 @@ def test_repaired_permutations_are_counted(rankgpt, ingested):
     assert (stats["repaired"], stats["dropped"]["malformed permutation"]) == (1, 1)
 
 
+def test_the_split_of_as_many_permutations_as_rankgpt_s(tmp_path, store):
+    malformed = set(np.random.default_rng(2).permutation(100_000)[:9_301].tolist())
+    texts = ["[1] > [3]" if i in malformed else "[3] > [1] > [2]" for i in range(100_000)]
+    (tmp_path / "p.json").write_text(json.dumps(texts))
+    listed = [{"docid": f"p{rank}", "rank": rank} for rank in (1, 2, 3)]
+    with zipfile.ZipFile(tmp_path / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        lines = ({"query_id": f"q{i}", "retrieved_passages": listed} for i in range(100_000))
+        archive.writestr("c.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    queries = store((f"q{i}", "") for i in range(100_000))
+    folder, stats = tmp_path / "lists", Stats()
+    counts = ingest(
+        read_rankgpt(tmp_path / "p.json", tmp_path / "c.zip", "drop", stats),
+        folder,
+        queries=queries,
+        passages=store((f"p{i}", "") for i in range(4)),
+        qrels=(),
+        valid_fraction=0.01,
+        split_seed=42,
+        stats=stats,
+    )
+    assert (counts["lists"], counts["kept"]) == (100_000, 90_699)
+    assert (counts["train"], counts["valid"]) == (89_792, 907)
+    kept = [f"q{i}" for i in range(100_000) if i not in malformed]
+    train, valid = train_test_split(kept, test_size=0.01, random_state=42)
+    assert set(queries.ids(RankedLists(folder / "train").queries)) == set(train)
+    assert set(queries.ids(RankedLists(folder / "valid").queries)) == set(valid)
+
+
 @pytest.mark.parametrize("lists", [1, 3])
 def test_files_that_do_not_belong_together(rankgpt, lists):
     files = rankgpt(["[1] > [2] > [3]"] * 2, lists=lists)
@@ -323,6 +375,49 @@ def test_a_truncated_zip_is_told(rankgpt):
     candidates.write_bytes(candidates.read_bytes()[:-30])
     with pytest.raises(InputError, match="cannot be read to its end"):
         list(read_rankgpt(permutations, candidates, "drop", Stats()))
+
+
+# --- a teacher -------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(run=RUNS, depth=st.integers(1, 9), seed=st.integers(0, 9))
+def test_a_teacher_s_lists(tmp_path_factory, queries, passages, run, depth, seed):
+    folder, stats = tmp_path_factory.mktemp("teacher"), Stats()
+    labels = {(q, p): 1 + i % 2 for q, ps in run.items() for i, p in enumerate(ps) if i % 3 == 1}
+    ingest(
+        read_trec_run(write(folder / "a.run", run), stats),
+        folder / "source",
+        queries=queries,
+        passages=passages,
+        qrels=[(*pair, label) for pair, label in labels.items()],
+        valid_fraction=0.3,
+        split_seed=seed,
+        stats=stats,
+    )
+    # Few values, so that some are equal.
+    given_scores = np.random.default_rng(seed).integers(0, 4, size=(40, 60)).astype(np.float32)
+    counts = rescore(folder / "source", folder / "new", lambda q, p, _: given_scores[q, p], depth)
+    assert counts["lines"] == sum(len(ps[:depth]) for ps in run.values())
+    for split in ("train", "valid"):
+        before, after = (RankedLists(folder / name / split) for name in ("source", "new"))
+        assert after.queries.tolist() == before.queries.tolist()
+        for i in range(len(before)):
+            query, listed, scores, relevances = after[i]
+            old = before[i].passages[:depth].tolist()
+            expected = sorted(old, key=lambda p: (-given_scores[query, p], old.index(p)))
+            assert listed.tolist() == expected
+            assert scores.tolist() == given_scores[query, expected].tolist()
+            pairs = [(queries.ids([query])[0], passage) for passage in passages.ids(expected)]
+            assert relevances.tolist() == [labels.get(pair, 0) for pair in pairs]
+
+
+def test_scores_that_are_not_finite_are_told(tmp_path, ingested):
+    run = {"q1": ["p1", "p2"], "q2": ["p1"]}
+    ingested(read_trec_run(write(tmp_path / "a.run", run), s := Stats()), s)
+    with pytest.raises(InputError, match="scores that are not finite"):
+        rescore(tmp_path / "lists", tmp_path / "new", lambda q, p, _: q * np.nan, 5)
+    assert not (tmp_path / "new").exists()
 
 
 # --- anything at all -------------------------------------------------------------------------

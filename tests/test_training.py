@@ -7,14 +7,20 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ARCHITECTURES, TEXTS
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+)
 
 from restage import training
 from restage.errors import InputError
+from restage.log import Progress
 from restage.losses import LOSSES
 from restage.ranked_lists import Stats, ingest, read_trec_run
 from restage.sampling import TrainingList
-from restage.scoring import load_model, score_pairs, score_run
+from restage.scoring import Scorer, load_cross_encoder, load_model, score_pairs, score_run
 from restage.tokens import PairEncoder, load_tokenizer
 from restage.training import fine_tune, keep_layers
 
@@ -239,18 +245,15 @@ def test_any_encoder_trains_and_loads_elsewhere_with_the_same_scores(
     pairs = pd.DataFrame(
         [(f"q{i % 40}", f"p{(7 * i) % 160}") for i in range(80)], columns=["query_id", "doc_id"]
     )
-    score_run(
-        pairs,
-        tmp_path / "s.parquet",
-        model=folder,
-        query_texts=query_texts,
-        passage_texts=passage_texts,
-        queries=token_store(QUERIES, tokenizer).folder,
-        passages=token_store(PASSAGES, tokenizer).folder,
+    scorer = Scorer(
+        folder,
+        token_store(QUERIES, tokenizer).folder,
+        token_store(PASSAGES, tokenizer).folder,
         max_length=32,
         segment_ids=False,
         compute=COMPUTE,
     )
+    score_run(pairs, tmp_path / "s.parquet", scorer, query_texts, passage_texts)
     found = pd.read_parquet(tmp_path / "s.parquet")
     assert found[["query_id", "doc_id"]].equals(pairs)
     plain_tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -294,19 +297,33 @@ def test_a_pair_s_score_does_not_depend_on_its_batch(tiny, token_store):
 
 
 def test_an_unknown_passage_is_told(tiny, data, token_store, tmp_path):
-    _, query_texts, passage_texts = data
-    tokenizer = load_tokenizer(tiny("bert"))
+    pairs = pd.DataFrame({"query_id": ["q1", "q1"], "doc_id": ["p1", "px"]})
     with pytest.raises(InputError, match="passage 'px' of a run is not among the texts"):
-        score_run(
-            pd.DataFrame({"query_id": ["q1", "q1"], "doc_id": ["p1", "px"]}),
-            tmp_path / "s.parquet",
-            model=tiny("bert"),
-            query_texts=query_texts,
-            passage_texts=passage_texts,
-            queries=token_store(QUERIES, tokenizer).folder,
-            passages=token_store(PASSAGES, tokenizer).folder,
-            max_length=32,
-            segment_ids=False,
-            compute=COMPUTE,
-        )
+        score_run(pairs, tmp_path / "s.parquet", None, *data[1:])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_sees_what_its_own_tokenizer_gives_it(tiny, token_store):
+    folder, pairs = tiny("bert"), (np.arange(20) % 7, np.arange(20))
+    tokenizer = load_tokenizer(folder)
+    stores = [token_store(texts, tokenizer).folder for texts in (QUERIES, PASSAGES)]
+    settings = {"max_length": 32, "segment_ids": None, "compute": COMPUTE}
+    found = Scorer(folder, *stores, **settings)(*pairs, Progress(20, "pairs"))
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    for query, passage, score in zip(*pairs, found, strict=True):
+        inputs = tokenizer(QUERIES[query], PASSAGES[passage], return_tensors="pt")
+        assert inputs["token_type_ids"].sum() > 0
+        with torch.inference_mode():
+            assert model(**inputs).logits.item() == pytest.approx(score, abs=1e-5)
+
+
+def test_a_model_that_is_no_cross_encoder_is_told(tiny, tmp_path):
+    network = load_model(tiny("bert"))
+    network.bert.save_pretrained(tmp_path / "headless")
+    BertForSequenceClassification(BertConfig(num_labels=2)).save_pretrained(tmp_path / "two")
+    with pytest.raises(InputError, match="headless: has no head; to score pairs, give a"):
+        load_cross_encoder(tmp_path / "headless")
+    with pytest.raises(InputError, match="two: has 2 outputs"):
+        load_cross_encoder(tmp_path / "two")
+    network.save_pretrained(tmp_path / "whole")
+    assert load_cross_encoder(tmp_path / "whole").num_labels == 1

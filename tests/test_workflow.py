@@ -10,16 +10,20 @@ from collections import Counter
 from pathlib import Path
 
 import ir_measures
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from restage.gazetteer import write_gazetteer
+from restage.ranked_lists import RankedLists
 from restage.runs import read_run
+from restage.texts import TextStore
 
 ROOT = Path(__file__).parents[1]
 TRECQA = ROOT.parent / "shared/data/trecqa"
-RECIPES = ["CL", "KD", "CL-KD", "KD-CL-mined"]
+RECIPES = ["CL", "KD", "CL-KD", "KD-CL-mined", "distil"]
 
 
 def snakemake(folder, *targets, cores=2, config="config.yaml", dry=False):
@@ -67,6 +71,7 @@ def small_grid(tiny):
         (folder / "tiny").symlink_to(tiny("bert"))
         train = {"path": "data/collection", "split": "train"}
         lists = {"collection": "gazetteer", "queries": train, "qrels": train, "valid_fraction": 0.1}
+        taught = {"depth": 6, "max_length": 48}
         loss = {"max_steps": 3, "queries_per_batch": 2, "validate_every": 2, "max_length": 32}
         config = {
             "results": "out",
@@ -94,6 +99,13 @@ def small_grid(tiny):
                     **lists,
                 },
                 "bm25": {"format": "first_stage", "first_stage": "bm25", "depth": 20, **lists},
+                "given": {"format": "model", "ranked_lists": "bm25", "model": "./tiny", **taught},
+                "taught": {
+                    "format": "model",
+                    "ranked_lists": "given",
+                    "checkpoint": {"backbone": "tiny", "recipe": "CL"},
+                    **taught,
+                },
             },
             "objectives": {
                 "CL": {
@@ -111,6 +123,7 @@ def small_grid(tiny):
                     **loss,
                 },
                 "mined": {"extends": "CL", "ranked_lists": "bm25"},
+                "distil": {"extends": "KD", "ranked_lists": "taught"},
             },
             "backbones": {"tiny": {"model": "./tiny"}},
             "recipes": RECIPES,
@@ -136,7 +149,7 @@ def expected_files():
     stages = [f"{s}/{d}" for s in ("bm25", "qld") for d in ("valid", "test")]
     yield from (f"first_stage/{name}.run.gz" for name in stages)
     yield from (f"measures/{name}.parquet" for name in stages)
-    for lists in ("colbert", "rankgpt", "bm25"):
+    for lists in ("colbert", "rankgpt", "bm25", "given", "taught"):
         for part in ("train/offsets.npy", "valid/passages.npy", "stats.json"):
             yield f"ranked_lists/{lists}/{part}"
     for recipe in RECIPES:
@@ -169,6 +182,32 @@ def test_stats_count_lists(grid):
     assert colbert["train"] + colbert["valid"] == colbert["kept"] == colbert["lists"]
     rankgpt = json.loads((grid / "out/ranked_lists/rankgpt/stats.json").read_text())
     assert rankgpt["lists"] - rankgpt["kept"] == rankgpt["dropped"]["malformed permutation"] > 0
+
+
+def test_a_teacher_s_lists_are_in_the_order_of_its_scores(grid):
+    tokenizer = AutoTokenizer.from_pretrained(grid / "tiny")
+    model = AutoModelForSequenceClassification.from_pretrained(grid / "tiny").eval()
+    texts = [
+        TextStore(grid / "out/stores/texts" / name)
+        for name in ("ranked_lists/colbert", "collections/gazetteer")
+    ]
+    mined, given = (
+        RankedLists(grid / f"out/ranked_lists/{name}/train") for name in ("bm25", "given")
+    )
+    assert given.queries.tolist() == mined.queries.tolist()
+    for i in range(5):
+        assert set(given[i].passages) == set(mined[i].passages[:6])
+        (query,) = texts[0].texts(given[i].query, given[i].query + 1)
+        for passage, score in zip(given[i].passages, given[i].scores, strict=True):
+            inputs = tokenizer(
+                query, *texts[1].texts(passage, passage + 1), truncation=True, return_tensors="pt"
+            )
+            assert model(**inputs).logits.item() == pytest.approx(score, abs=1e-5)
+        assert (np.diff(given[i].scores) <= 0).all()
+
+
+def test_queries_that_several_lists_share_are_stored_once(grid):
+    assert [p.name for p in (grid / "out/stores/texts/ranked_lists").iterdir()] == ["colbert"]
 
 
 def test_each_distinct_pair_is_scored_once_and_runs_are_cut_from_the_scores(grid):

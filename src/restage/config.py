@@ -33,7 +33,7 @@ def load(config: Mapping, schema: str | os.PathLike, files: Sequence[str] = ()) 
     try:
         _resolve_extends(config)
         _validate(config, yaml.safe_load(Path(schema).read_text()))
-        for check in (_collections, _datasets, _first_stages, _ranked_lists, _objectives, _models):
+        for check in CHECKS:
             check(config)
     except _Wrong as wrong:
         raise InputError(f"{_where(files, wrong.key)}: {wrong}") from None
@@ -178,11 +178,28 @@ def _exists(key: Key, path: str | os.PathLike) -> None:
         raise _Wrong(key, f"there is no file {path}; paths are relative to {Path.cwd()}")
 
 
-def _texts(key: Key, given: Mapping, *, split_needed: bool = True) -> None:
+def _in_ir_datasets(key: Key, name: str, *parts: str) -> None:
+    """Check an ir_datasets id and that it has such parts, which asks no network."""
+    import ir_datasets  # here, for it takes a while and many configurations do not need it
+
+    key = (*key, "ir_datasets")
+    try:
+        dataset = ir_datasets.load(name)
+    except KeyError:
+        close = difflib.get_close_matches(name, list(ir_datasets.registry), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else "https://ir-datasets.com lists them"
+        raise _Wrong(key, f"there is no ir_datasets id '{name}'; {hint}") from None
+    for part in parts:
+        if not getattr(dataset, f"has_{part}")():
+            raise _Wrong(key, f"'{name}' has no {part}; give an id that has")
+
+
+def _texts(key: Key, given: Mapping, *parts: str) -> None:
     """Check where queries or qrels come from: an ir_datasets id, or a folder and a split."""
     if _one_of(key, given, "ir_datasets", "path") == "ir_datasets":
+        _in_ir_datasets(key, given["ir_datasets"], *parts)
         return
-    if split_needed and "split" not in given:
+    if "qrels" in parts and "split" not in given:
         raise _Wrong(key, "'split' is missing: which qrels/SPLIT.tsv of the folder to take")
     _exists((*key, "path"), Path(given["path"], "queries.jsonl"))
     if "split" in given:
@@ -194,6 +211,8 @@ def _collections(config: dict) -> None:
         key = ("collections", name)
         if _one_of(key, collection, "ir_datasets", "path") == "path":
             _exists((*key, "path"), Path(collection["path"], "corpus.jsonl"))
+        else:
+            _in_ir_datasets(key, collection["ir_datasets"], "docs")
 
 
 def _datasets(config: dict) -> None:
@@ -207,7 +226,7 @@ def _datasets(config: dict) -> None:
             if needs_text:
                 raise _Wrong(key, "qrels alone can only measure runs; give ir_datasets or path")
         else:
-            _texts(key, dataset)
+            _texts(key, dataset, "queries", "qrels")
         if dataset["collection"] is not None:
             _known(config, (*key, "collection"), "collections", dataset["collection"])
         elif needs_text:
@@ -244,10 +263,13 @@ def _imported_runs(config: dict, key: Key, path: str) -> None:
 def _ranked_lists(config: dict) -> None:
     for name, lists in config["ranked_lists"].items():
         key = ("ranked_lists", name)
+        if lists["format"] == "model":
+            _teacher(config, key, lists)
+            continue
         _known(config, (*key, "collection"), "collections", lists["collection"])
-        _texts((*key, "queries"), lists["queries"], split_needed=False)
+        _texts((*key, "queries"), lists["queries"], "queries")
         if lists["qrels"]:
-            _texts((*key, "qrels"), lists["qrels"])
+            _texts((*key, "qrels"), lists["qrels"], "qrels")
         for part in ("source", "permutations", "candidates"):
             if part in lists and _one_of((*key, part), lists[part], "path", "url") == "path":
                 _exists((*key, part, "path"), lists[part]["path"])
@@ -260,12 +282,56 @@ def _ranked_lists(config: dict) -> None:
                 )
 
 
+def _teacher(config: dict, key: Key, lists: Mapping) -> None:
+    """Check lists that a model re-ranks."""
+    _known(config, (*key, "ranked_lists"), "ranked_lists", lists["ranked_lists"])
+    if _one_of(key, lists, "model", "checkpoint") == "model":
+        _model((*key, "model"), lists["model"])
+        return
+    key, checkpoint = (*key, "checkpoint"), lists["checkpoint"]
+    _known(config, (*key, "backbone"), "backbones", checkpoint["backbone"])
+    _recipe(config, (*key, "recipe"), checkpoint["recipe"])
+
+
+def _recipe(config: dict, key: Key, recipe: str) -> None:
+    for objective in recipe.split("-"):
+        if objective not in config["objectives"]:
+            message = _unknown("objective", objective, config["objectives"])
+            raise _Wrong(key, f"recipe '{recipe}': {message}")
+
+
+def _known_lists(config: dict) -> None:
+    for name, objective in config["objectives"].items():
+        key = ("objectives", name, "ranked_lists")
+        _known(config, key, "ranked_lists", objective["ranked_lists"])
+
+
+def _no_circles(config: dict) -> None:
+    """Check that no lists are made, in the end, from themselves."""
+
+    def follow(name: str, before: tuple[str, ...]) -> None:
+        if name in before:
+            way = " from ".join([*before[before.index(name) :], name])
+            raise _Wrong(("ranked_lists", name), f"made in a circle: {way}; take one step out")
+        lists = config["ranked_lists"][name]
+        if lists["format"] == "model":
+            recipe = (lists["checkpoint"] or {}).get("recipe")
+            trained_on = [config["objectives"][o] for o in recipe.split("-")] if recipe else []
+            for needed in (lists, *trained_on):
+                follow(needed["ranked_lists"], (*before, name))
+
+    for name in config["ranked_lists"]:
+        follow(name, ())
+
+
 def _objectives(config: dict) -> None:
     for name, objective in config["objectives"].items():
         key = ("objectives", name)
-        _known(config, (*key, "ranked_lists"), "ranked_lists", objective["ranked_lists"])
         lists = config["ranked_lists"][objective["ranked_lists"]]
-        if objective["labels"] == "qrels" and not lists["qrels"]:
+        if (
+            objective["labels"] == "qrels"
+            and not origin(config, objective["ranked_lists"])["qrels"]
+        ):
             raise _Wrong(
                 (*key, "labels"), f"ranked lists '{objective['ranked_lists']}' have no qrels"
             )
@@ -280,10 +346,7 @@ def _objectives(config: dict) -> None:
 
 def _models(config: dict) -> None:
     for i, recipe in enumerate(config["recipes"]):
-        for objective in recipe.split("-"):
-            if objective not in config["objectives"]:
-                message = _unknown("objective", objective, config["objectives"])
-                raise _Wrong(("recipes", i), f"recipe '{recipe}': {message}")
+        _recipe(config, ("recipes", i), recipe)
     baseline = config["statistics"]["baseline_recipe"]
     if baseline is not None and baseline not in config["recipes"]:
         message = _unknown("recipe", baseline, config["recipes"])
@@ -302,7 +365,17 @@ def _model(key: Key, model: str) -> None:
         raise _Wrong(key, f"there is no folder {model}; paths are relative to {Path.cwd()}")
 
 
+CHECKS = _collections, _datasets, _first_stages, _ranked_lists, _known_lists, _no_circles
+CHECKS += _objectives, _models
+
+
 # --- what the workflow asks of it ----------------------------------------------------------------
+
+
+def origin(config: Mapping, lists: str) -> dict:
+    """Return the ranked lists that ``lists`` are made from in the end: those with the queries."""
+    given = config["ranked_lists"][lists]
+    return origin(config, given["ranked_lists"]) if given["format"] == "model" else given
 
 
 class Stage(NamedTuple):

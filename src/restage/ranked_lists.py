@@ -8,7 +8,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -334,11 +334,13 @@ def ingest(
     """
     with complete(folder) as part:
         part.mkdir()
-        labels = _Labels(qrels, queries, passages)
-        progress = Progress(None, "lines of ranked lists")
-        with _Columns(part / "columns", len(queries)) as columns:
+        labels, seen = _Labels(qrels, queries, passages), np.zeros(len(queries), dtype=bool)
+        progress = Progress(None, "passages of ranked lists")
+        with _Columns(part / "columns") as columns:
             for block in _read_ahead(iter(blocks)):
-                columns.append(_numbered(block, queries, passages, labels, stats), folder)
+                numbered = _numbered(block, queries, passages, labels, stats)
+                _refuse_second_lists(folder, numbered["queries"], seen, queries)
+                columns.append(numbered)
                 progress.add(int(block.sizes.sum()))
         kept = len(columns.sizes())
         if kept < 2:
@@ -438,6 +440,19 @@ def _selected(columns: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.
     return columns if mask.all() else {name: column[mask] for name, column in columns.items()}
 
 
+def _refuse_second_lists(
+    folder: str | os.PathLike, numbers: np.ndarray, seen: np.ndarray, queries: TextStore
+) -> None:
+    """Mark the queries as seen; none may have been before."""
+    for number in numbers:
+        if seen[number]:
+            raise InputError(
+                f"{folder}: query {queries.ids([number])[0]!r} has two lists; the lines of a query "
+                "must follow one another, and each query may come once"
+            )
+        seen[number] = True
+
+
 def _first_mentions(keys: np.ndarray) -> np.ndarray:
     """Whether each key stands there for the first time."""
     first, ordered = np.ones(len(keys), dtype=bool), np.sort(keys)
@@ -463,9 +478,8 @@ class _Columns:
         "relevances": np.int8,
     }
 
-    def __init__(self, folder: Path, queries: int):
+    def __init__(self, folder: Path):
         self.folder, self.rows = folder, 0
-        self.seen = np.zeros(queries, dtype=bool)
         folder.mkdir()
 
     def __enter__(self) -> "_Columns":
@@ -476,15 +490,7 @@ class _Columns:
         for file in self.files.values():
             file.close()
 
-    def append(self, columns: dict[str, np.ndarray], source: str | os.PathLike) -> None:
-        numbers, counts = np.unique(columns["queries"], return_counts=True)
-        twice = numbers[(counts > 1) | self.seen[numbers]]
-        if len(twice):
-            raise InputError(
-                f"{source}: query number {twice[0]} has two lists; the lines of a query must "
-                "follow one another, and each query may come once"
-            )
-        self.seen[numbers] = True
+    def append(self, columns: dict[str, np.ndarray]) -> None:
         columns = columns | {"relevant": columns["relevant"] + self.rows}
         self.rows += len(columns["passages"])
         for name, values in columns.items():
@@ -582,3 +588,65 @@ class RankedLists:
         relevances[self.relevant[some] - start] = self.relevances[some]
         scores = None if self.scores is None else self.scores[start:end]
         return RankedList(int(self.queries[i]), self.passages[start:end], scores, relevances)
+
+
+# --- lists by a teacher ------------------------------------------------------------------------
+
+
+def rescore(
+    source: str | os.PathLike,
+    folder: str | os.PathLike,
+    score: Callable[[np.ndarray, np.ndarray, Progress], np.ndarray],
+    depth: int,
+) -> dict:
+    """Write ranked lists anew: the first ``depth`` passages of each list, ordered by ``score``.
+
+    Queries, relevance labels and the split stay; where scores are equal, so does the order.
+
+    Args:
+        score: what gives the scores of pairs, from query numbers and passage numbers.
+
+    Raises:
+        InputError: a score is not finite.
+    """
+    splits = {name: RankedLists(Path(source, name)) for name in ("train", "valid")}
+    sizes = [np.diff(lists.offsets) for lists in splits.values()]
+    progress = Progress(int(np.minimum(np.concatenate(sizes), depth).sum()), "pairs")
+    with complete(folder) as part:
+        part.mkdir()
+        with _Columns(part / "columns") as columns:
+            for lists in splits.values():
+                for first in range(0, len(lists), LISTS_PER_BLOCK):
+                    some = range(first, min(first + LISTS_PER_BLOCK, len(lists)))
+                    items = [lists[i] for i in some]
+                    columns.append(_rescored(folder, items, score, depth, progress))
+        train, kept = len(splits["train"]), len(columns.sizes())
+        columns.split({part / "train": np.arange(train), part / "valid": np.arange(train, kept)})
+        columns.remove()
+        stats = Stats(lines=progress.total, lists=kept)
+        result = _summary(stats, kept, train, kept - train)
+        (part / "stats.json").write_text(json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def _rescored(
+    folder: str | os.PathLike, items: list[RankedList], score, depth: int, progress: Progress
+) -> dict[str, np.ndarray]:
+    queries = np.array([item.query for item in items])
+    sizes = np.array([len(item.passages[:depth]) for item in items])
+    passages = np.concatenate([item.passages[:depth] for item in items])
+    relevances = np.concatenate([item.relevances[:depth] for item in items])
+    owner = np.repeat(np.arange(len(items)), sizes)
+    scores = score(queries[owner], passages, progress)
+    if not np.isfinite(scores).all():
+        raise InputError(f"{folder}: the model gives scores that are not finite; try fp32")
+    order = np.lexsort((-scores, owner))  # stable
+    relevances = relevances[order]
+    return {
+        "queries": queries,
+        "sizes": sizes,
+        "passages": passages[order],
+        "scores": scores[order],
+        "relevant": np.flatnonzero(relevances),
+        "relevances": relevances[relevances > 0],
+    }

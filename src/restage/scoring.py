@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from restage.errors import InputError
 from restage.files import complete
@@ -30,6 +30,21 @@ def load_model(model: str | os.PathLike, **settings) -> PreTrainedModel:
     return AutoModelForSequenceClassification.from_pretrained(
         model_folder(str(model)), num_labels=1, dtype=torch.float32, **settings
     )
+
+
+def load_cross_encoder(model: str | os.PathLike) -> PreTrainedModel:
+    """Load a cross-encoder that has been trained to give one score.
+
+    Raises:
+        InputError: it has another number of outputs, or no head.
+    """
+    outputs = AutoConfig.from_pretrained(model_folder(str(model))).num_labels
+    if outputs == 1:
+        network, report = load_model(model, output_loading_info=True)
+        if not report["missing_keys"]:
+            return network
+    what = f"has {outputs} outputs" if outputs != 1 else "has no head"
+    raise InputError(f"{model}: {what}; to score pairs, give a cross-encoder with one output")
 
 
 def pick_device(threads: int) -> torch.device:
@@ -65,52 +80,67 @@ def score_pairs(
     return torch.cat(parts)[back]
 
 
-@torch.inference_mode()
+class Scorer:
+    """A trained cross-encoder: called with query and passage numbers it returns their scores.
+
+    Args:
+        model: a checkpoint's folder, or any other name of a model (see ``model_folder``).
+        queries, passages: token stores made with its tokenizer, which the numbers refer to.
+        segment_ids: whether it is told which tokens are the passage's; None: where its tokenizer
+            tells.
+        compute: as in the configuration.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike,
+        queries: str | os.PathLike,
+        passages: str | os.PathLike,
+        *,
+        max_length: int,
+        segment_ids: bool | None,
+        compute: Mapping,
+    ):
+        tokenizer, self.compute = load_tokenizer(str(model)), compute
+        if segment_ids is None:
+            segment_ids = "token_type_ids" in tokenizer.model_input_names
+        stores = TokenStore(queries), TokenStore(passages)
+        self.encoder = PairEncoder(tokenizer, *stores, max_length, segment_ids)
+        device = pick_device(compute["threads"])
+        self.model = load_cross_encoder(model).to(device).eval()
+
+    @torch.inference_mode()
+    def __call__(self, queries: np.ndarray, passages: np.ndarray, progress: Progress) -> np.ndarray:
+        """Return the scores of the pairs: float32, shape (pairs,)."""
+        reduced = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.compute["precision"])
+        kind = self.model.device.type
+        with torch.autocast(kind, reduced, enabled=kind != "cpu" and reduced is not None):
+            budget = self.compute["tokens_per_batch"]
+            scores = score_pairs(self.model, self.encoder, queries, passages, budget, progress)
+        return scores.cpu().numpy()
+
+
 def score_run(
     pairs: pd.DataFrame,
     output: str | os.PathLike,
-    *,
-    model: str | os.PathLike,
+    scorer: Scorer,
     query_texts: TextStore,
     passage_texts: TextStore,
-    queries: str | os.PathLike,
-    passages: str | os.PathLike,
-    max_length: int,
-    segment_ids: bool,
-    compute: Mapping,
 ) -> None:
-    """Score pairs (query_id, doc_id) with a checkpoint into a Parquet file with their ``score``.
+    """Score pairs (query_id, doc_id) into a Parquet file with their ``score``.
 
     Args:
         query_texts, passage_texts: where the ids are numbered.
-        queries, passages: token stores made with the checkpoint's tokenizer.
 
     Raises:
         InputError: an id of a pair is in no store.
     """
-    device = pick_device(compute["threads"])
-    stores = TokenStore(queries), TokenStore(passages)
-    encoder = PairEncoder(load_tokenizer(str(model)), *stores, max_length, segment_ids)
-    network = load_model(model).to(device).eval()
-    numbers = [
-        _numbers(store, pairs[column], what)
-        for store, column, what in (
-            (query_texts, "query_id", "query"),
-            (passage_texts, "doc_id", "passage"),
-        )
-    ]
+    queries = _numbers(query_texts, pairs["query_id"], "query")
+    passages = _numbers(passage_texts, pairs["doc_id"], "passage")
     log.info("%s pairs", f"{len(pairs):,}")
-    reduced = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(compute["precision"])
-    with torch.autocast(device.type, reduced, enabled=device.type != "cpu" and reduced is not None):
-        scores = score_pairs(
-            network,
-            encoder,
-            *numbers,
-            compute["tokens_per_batch"],
-            Progress(len(pairs), "pairs"),
-        )
+    scores = scorer(queries, passages, Progress(len(pairs), "pairs"))
     with complete(output) as part:
-        pairs.assign(score=scores.cpu().numpy()).to_parquet(part, index=False)
+        pairs.assign(score=scores).to_parquet(part, index=False)
 
 
 def _numbers(store: TextStore, ids: pd.Series, what: str) -> np.ndarray:

@@ -1,13 +1,36 @@
 """Passages, queries and qrels from ir_datasets or from a folder in BEIR layout, one at a time."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import ir_datasets
+from filelock import FileLock
 
 from restage.errors import InputError
+from restage.log import log
 from restage.measures import read_qrels
+
+
+def fetch(parts: Iterable[tuple[str, str]]) -> None:
+    """Have ir_datasets download what it needs for each (id, part): docs, queries or qrels.
+
+    In one process, since what ir_datasets downloads into a temporary file is kept as long as that;
+    and in one at a time, since it would download the same file twice at once.
+
+    Raises:
+        InputError: a download fails or needs an agreement first.
+    """
+    with FileLock(ir_datasets.util.home_path() / "restage.lock"):
+        for name, part in parts:
+            log.info("%s of %s", part, name)
+            try:
+                next(iter(getattr(ir_datasets.load(name), f"{part}_iter")()), None)
+            except (OSError, EOFError, RuntimeError, ValueError) as error:
+                raise InputError(
+                    f"{name}: ir_datasets cannot get its {part} ({error}); see "
+                    f"https://ir-datasets.com/{name.split('/')[0]}.html, then run again"
+                ) from None
 
 
 def passages(source: Mapping) -> Iterator[tuple[str, str]]:

@@ -341,7 +341,9 @@ def _save(folder: Path, model: PreTrainedModel, tokenizer, encoder: PairEncoder,
     model.save_pretrained(folder)
     tokenizer.model_max_length = encoder.room + encoder.special
     if not encoder.segment_ids:
+        # Only what is among the initial arguments is saved, and then as the attribute says.
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
     tokenizer.save_pretrained(folder)
     with (folder / "training.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")

@@ -1,19 +1,18 @@
 from restage import log
 from restage.runs import read_run, union
-from restage.scoring import score_run
+from restage.scoring import Scorer, score_run
 from restage.texts import TextStore
 
 log.start(snakemake.log[0], "score " + "/".join(snakemake.wildcards))
-depth = snakemake.params.rerank["depth"]
-score_run(
-    union([read_run(run) for run in snakemake.input.runs], depth),
-    snakemake.output[0],
-    model=snakemake.input.model,
-    query_texts=TextStore(snakemake.input.query_texts),
-    passage_texts=TextStore(snakemake.input.passage_texts),
-    queries=snakemake.input.queries,
-    passages=snakemake.input.passages,
-    max_length=snakemake.params.rerank["max_length"],
+given, rerank = snakemake.input, snakemake.params.rerank
+scorer = Scorer(
+    given.model,
+    given.queries,
+    given.passages,
+    max_length=rerank["max_length"],
     segment_ids=snakemake.params.segment_ids,
     compute=snakemake.config["compute"],
 )
+pairs = union([read_run(run) for run in given.runs], rerank["depth"])
+texts = TextStore(given.query_texts), TextStore(given.passage_texts)
+score_run(pairs, snakemake.output[0], scorer, *texts)
