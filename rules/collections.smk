@@ -7,16 +7,16 @@ localrules:
 
 rule fetch:
     output:
-        touch("<results>/downloads/ir_datasets/{collection}"),
+        touch("<results>/downloads/ir_datasets/{id}.fetched"),
     log:
-        "<logs>/downloads/ir_datasets/{collection}.log",
+        "<logs>/downloads/ir_datasets/{id}.log",
+    wildcard_constraints:
+        id=".+",
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=600,
-    params:
-        parts=lambda w: ir_datasets_parts(w.collection),
     script:
         "../workflow/scripts/fetch.py"
 
@@ -60,9 +60,7 @@ rule token_store:
 
 rule qrels:
     input:
-        lambda w: qrels_files(
-            config["datasets"][w.dataset], config["datasets"][w.dataset]["collection"]
-        ),
+        lambda w: qrels_files(config["datasets"][w.dataset]),
     output:
         "<stores>/qrels/{dataset}.parquet",
     log:

@@ -52,45 +52,27 @@ def source_of(kind, name):
 def files_of(kind, name):
     """What has to be there before a text store can be made."""
     source = source_of(kind, name)
-    collection = name if kind == "collections" else config[kind][name]["collection"]
     if "ir_datasets" in source:
-        return fetched(collection)
+        return fetched(source)
     if kind == "collections":
         return [f"{source['path']}/corpus.jsonl"]
-    return [f"{source['path']}/queries.jsonl", *qrels_files(source, collection)]
+    return [f"{source['path']}/queries.jsonl", *qrels_files(source)]
 
 
-def qrels_files(source, collection):
+def qrels_files(source):
     """What has to be there before qrels can be read."""
     if not source:
         return []
     if "ir_datasets" in source:
-        return fetched(collection)
+        return fetched(source)
     if "qrels" in source:
         return [source["qrels"]]
     return [f"{source['path']}/qrels/{source['split']}.tsv"] if "split" in source else []
 
 
-def fetched(collection):
-    """The mark that ir_datasets has all it needs for a collection and what belongs to it."""
-    # Ancient: more of ir_datasets in the configuration makes no store anew.
-    return [ancient(f"<results>/downloads/ir_datasets/{collection or 'judgments'}")]
-
-
-def ir_datasets_parts(collection):
-    """What of ir_datasets (id, part) the configuration uses for a collection."""
-    collection = None if collection == "judgments" else collection
-    used = [(config["collections"].get(collection), "docs")]
-    for given in config["datasets"].values():
-        if given["collection"] == collection:
-            used += [(given, "queries"), (given, "qrels")]
-    for given in config["ranked_lists"].values():
-        if given["format"] != "model" and given["collection"] == collection:
-            used += [(given["queries"], "queries"), (given["qrels"], "qrels")]
-    used = [
-        (source["ir_datasets"], part) for source, part in used if source and "ir_datasets" in source
-    ]
-    return sorted(set(used), key=lambda use: (use[1], use[0]))
+def fetched(source):
+    """The mark that ir_datasets has downloaded what belongs to one of its ids."""
+    return [f"<results>/downloads/ir_datasets/{source['ir_datasets']}.fetched"]
 
 
 def tokenizer_of(model):
@@ -132,7 +114,7 @@ def what_lists_refer_to(lists):
     return {
         "queries": f"<stores>/texts/ranked_lists/{queries_of(lists)}",
         "passages": f"<stores>/texts/collections/{given['collection']}",
-        "qrels": qrels_files(given["qrels"], given["collection"]),
+        "qrels": qrels_files(given["qrels"]),
     }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from restage.config import load, stage
+from restage.config import load, origin, stage
 from restage.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +126,13 @@ def unset(config, *keys):
         (("datasets", "test", "measures"), ["nDGC@10"], "cannot parse 'nDGC@10'"),
         (("datasets", "test", "split"), "dev", "dev.tsv"),
         (("datasets", "test", "ir_datasets"), "x", "exactly one of"),
+        (("collections", "mine"), {"ir_datasets": "beir/quoro"}, "did you mean 'beir/quora'?"),
+        (("collections", "mine"), {"ir_datasets": "x"}, "no ir_datasets id 'x'; https://ir-d"),
+        (
+            ("datasets", "test"),
+            {"ir_datasets": "beir/quora", "collection": "mine"},
+            "'beir/quora' has no qrels",
+        ),
         (("rerank",), {"depth": 200}, "provides 100 passages, but rerank.depth asks for 200"),
         (("ranked_lists", "lists", "source"), {"path": "no/such.run"}, "no file no/such.run"),
         (("ranked_lists", "lists", "source"), {}, "exactly one of path, url"),
@@ -151,6 +158,40 @@ def unset(config, *keys):
 )
 def test_each_mistake_is_one_line_with_its_place(config, tmp_path, keys, value, expected):
     change(config, *keys, value=value)
+    assert expected in problem(config, tmp_path)
+
+
+TAUGHT = {"format": "model", "ranked_lists": "lists"}
+BY_CL = {"backbone": "tiny", "recipe": "CL"}
+
+
+def test_lists_by_a_teacher_have_what_they_were_made_from(config):
+    config["ranked_lists"]["taught"] = TAUGHT | {"checkpoint": BY_CL}
+    config["ranked_lists"]["again"] = TAUGHT | {"ranked_lists": "taught", "model": "hub/teacher"}
+    config["objectives"]["KD"]["ranked_lists"] = "again"
+    loaded = load(config, SCHEMA)
+    assert origin(loaded, "again") == loaded["ranked_lists"]["lists"] == origin(loaded, "lists")
+    assert loaded["ranked_lists"]["again"]["depth"] == 100
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (TAUGHT, "give exactly one of model, checkpoint"),
+        (TAUGHT | {"model": "m", "checkpoint": BY_CL}, "give exactly one of model, checkpoint"),
+        (TAUGHT | {"model": "m", "ranked_lists": "list"}, "did you mean 'lists'?"),
+        (TAUGHT | {"model": "m", "collection": "mine"}, "unknown key 'collection'"),
+        (TAUGHT | {"model": "./no/such"}, "no folder ./no/such"),
+        (TAUGHT | {"checkpoint": BY_CL | {"backbone": "tinny"}}, "did you mean 'tiny'?"),
+        (TAUGHT | {"checkpoint": BY_CL | {"recipe": "CL-XX"}}, "there is no objective 'XX'"),
+        (TAUGHT | {"model": "m", "ranked_lists": "taught"}, "in a circle: taught from taught"),
+        (TAUGHT | {"checkpoint": {**BY_CL, "recipe": "CL-KD"}}, "made in a circle: taught from"),
+    ],
+)
+def test_each_mistake_in_a_teacher_is_one_line_with_its_place(config, tmp_path, lists, expected):
+    config["ranked_lists"]["taught"] = lists
+    if "circle" in expected:
+        config["objectives"]["KD"]["ranked_lists"] = "taught"
     assert expected in problem(config, tmp_path)
 
 

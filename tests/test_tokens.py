@@ -1,6 +1,10 @@
 """The token store and the inputs that are built from it."""
 
 import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,9 +78,18 @@ def test_ids_take_two_bytes_where_they_fit(token_store):
 
 def test_two_processes_give_what_one_gives(store, tmp_path):
     texts = store((str(i), " ".join(WORDS[i % 7 : i % 13])) for i in range(9000))
-    tokenizer = ARCHITECTURES["roberta"][0]()
-    write_tokens(tmp_path / "one", texts, tokenizer)
-    write_tokens(tmp_path / "two", texts, tokenizer, processes=2)
+    write_tokens(tmp_path / "one", texts, ARCHITECTURES["roberta"][0]())
+    # In a script without a main guard, as Snakemake's are.
+    script = f"""
+        from conftest import ARCHITECTURES
+        from restage.texts import TextStore
+        from restage.tokens import write_tokens
+        texts = TextStore({str(texts.folder)!r})
+        write_tokens({str(tmp_path / "two")!r}, texts, ARCHITECTURES["roberta"][0](), processes=2)
+    """
+    (tmp_path / "script.py").write_text(textwrap.dedent(script))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run([sys.executable, str(tmp_path / "script.py")], env=environment, check=True)
     for file in (tmp_path / "one").iterdir():
         assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
 

@@ -1,7 +1,7 @@
 """Passages, queries and qrels from ir_datasets or from a folder in BEIR layout, one at a time."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import ir_datasets
@@ -12,20 +12,22 @@ from restage.log import log
 from restage.measures import read_qrels
 
 
-def fetch(parts: Iterable[tuple[str, str]]) -> None:
-    """Have ir_datasets download what it needs for each (id, part): docs, queries or qrels.
+def fetch(name: str) -> None:
+    """Have ir_datasets download the docs, queries and qrels that belong to one of its ids.
 
-    In one process, since what ir_datasets downloads into a temporary file is kept as long as that;
-    and in one at a time, since it would download the same file twice at once.
+    One at a time on a machine, since otherwise ir_datasets would download the same file twice.
 
     Raises:
         InputError: a download fails or needs an agreement first.
     """
+    dataset = ir_datasets.load(name)
     with FileLock(ir_datasets.util.home_path() / "restage.lock"):
-        for name, part in parts:
-            log.info("%s of %s", part, name)
+        for part in ("docs", "queries", "qrels"):
+            if not getattr(dataset, f"has_{part}")():
+                continue
+            log.info("%s", part)
             try:
-                next(iter(getattr(ir_datasets.load(name), f"{part}_iter")()), None)
+                next(iter(getattr(dataset, f"{part}_iter")()), None)
             except (OSError, EOFError, RuntimeError, ValueError) as error:
                 raise InputError(
                     f"{name}: ir_datasets cannot get its {part} ({error}); see "

@@ -3,17 +3,16 @@
 import hashlib
 import importlib.util
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
+from joblib import Parallel, delayed
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from restage.errors import InputError
@@ -118,10 +117,10 @@ def _in_processes(processes: int, texts: TextStore, tokenizer, starts: range) ->
     if processes == 1:
         yield from (_tokens(texts, tokenizer, start) for start in starts)
         return
-    context = multiprocessing.get_context("spawn")  # the tokenizers library cannot be forked
-    given = texts.folder, tokenizer
-    with ProcessPoolExecutor(processes, context, initializer=_start, initargs=given) as workers:
-        yield from workers.map(_tokens_here, starts)
+    workers = Parallel(
+        processes, return_as="generator", initializer=_start, initargs=(texts.folder, tokenizer)
+    )
+    yield from workers(delayed(_tokens_here)(start) for start in starts)
 
 
 def _start(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

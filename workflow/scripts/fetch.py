@@ -1,4 +1,4 @@
 from restage import log, sources
 
-log.start(snakemake.log[0], f"fetch {snakemake.wildcards.collection}")
-sources.fetch(snakemake.params.parts)
+log.start(snakemake.log[0], f"fetch {snakemake.wildcards.id}")
+sources.fetch(snakemake.wildcards.id)
