@@ -1,6 +1,10 @@
 """Tiny models, tokenizers and stores that the tests share."""
 
 import os
+import resource
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a hub
 
@@ -158,3 +162,56 @@ def token_store(tmp_path_factory, store):
         return made
 
     return make
+
+
+@contextmanager
+def room(size):
+    """No file may become larger: what happens to a process on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def server():
+    """Serve {name: bytes} on this machine and return the address.
+
+    ``server.requests`` has the Range header of each request. With ``break_after`` the first answer
+    ends after so many bytes; without ``ranges`` every answer is the whole file.
+    """
+    running = []
+
+    def serve(files, break_after=None, ranges=True):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                serve.requests.append(self.headers["Range"])
+                content = files.get(self.path.lstrip("/"))
+                if content is None:
+                    self.send_error(404)
+                    return
+                start = 0
+                if ranges and self.headers["Range"]:
+                    start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+                if start >= len(content) > 0:
+                    self.send_error(416)
+                    return
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(content) - start))
+                self.end_headers()
+                end = break_after if break_after and len(serve.requests) == 1 else None
+                self.wfile.write(content[start:end])
+
+            def log_message(self, *_):
+                pass
+
+        running.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        Thread(target=running[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{running[-1].server_port}"
+
+    serve.requests = []
+    yield serve
+    for each in running:
+        each.shutdown()

@@ -6,7 +6,9 @@ import re
 import zipfile
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from conftest import room
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
@@ -114,8 +116,6 @@ def test_compressed_runs_are_read(tmp_path, suffix):
     if suffix.endswith("gz"):
         path.write_bytes(gzip.compress(text))
     elif suffix.endswith("zst"):
-        import pyarrow as pa
-
         with pa.CompressedOutputStream(str(path), "zstd") as file:
             file.write(text)
     else:
@@ -162,6 +162,15 @@ def test_two_lists_of_one_query_are_refused_and_leave_nothing(tmp_path, ingested
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
 
 
+@pytest.mark.parametrize("size", [0, 100, 300, 2000])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, ingested, size):
+    run = {f"q{i}": [f"p{j}" for j in range(50)] for i in range(40)}
+    path = write(tmp_path / "a.run", run)
+    with room(size), pytest.raises(InputError, match=r"lists: cannot be written .*; make room on"):
+        ingested(read_trec_run(path, s := Stats()), s)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
+
+
 GOOD = b"q1 0 p1 1 9.5 x\nq1 0 p2 2 9.0 x\n"
 
 
@@ -179,8 +188,8 @@ GOOD = b"q1 0 p1 1 9.5 x\nq1 0 p2 2 9.0 x\n"
         (GOOD + b"q1 0 p3 3 1e39 x\n", ":3: the score is not finite in single precision"),
         (b"q1\t0\t\t1\t2.0\tx\n", ":1: an id is empty"),
         (GOOD + b"q1 0 p\xff 3 8.0 x\n", ":3: not UTF-8"),
-        (GOOD + b"q1 0 p3 2 8.0 x\n", "query q1: ranks 2 and 2"),
-        (GOOD + b"q1 0 p3 1 8.0 x\n", "query q1: ranks 2 and 1"),
+        (GOOD + b"q1 0 p3 2 8.0 x\n", ":3: query q1: rank 2 after rank 2"),
+        (GOOD + b"q1 0 p3 1 8.0 x\n", ":3: query q1: rank 1 after rank 2"),
     ],
 )
 def test_each_bad_line_is_told_with_its_place(tmp_path, content, expected):
@@ -191,9 +200,28 @@ def test_each_bad_line_is_told_with_its_place(tmp_path, content, expected):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_truncated_gzip_is_told(tmp_path):
-    path = tmp_path / "a.run.gz"
-    path.write_bytes(gzip.compress(GOOD * 1000)[:-20])
+def test_a_byte_order_mark_is_no_part_of_an_id(tmp_path):
+    (tmp_path / "a.run").write_bytes(b"\xef\xbb\xbf" + GOOD)
+    (block,) = read_trec_run(tmp_path / "a.run", Stats())
+    assert block.queries == ["q1"]
+
+
+def test_the_line_of_a_falling_rank_counts_all_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(ranked_lists, "BLOCK_BYTES", 100)
+    path = write(tmp_path / "a.run", {f"q{i}": ["p1", "p2"] for i in range(50)})
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:60], lines[61], lines[60], *lines[62:]]))
+    with pytest.raises(InputError, match=r"a\.run:62: query q30: rank 1 after rank 2"):
+        list(read_trec_run(path, Stats()))
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_truncated_file_is_told(tmp_path, suffix):
+    path = tmp_path / f"a.run{suffix}"
+    codec = {".gz": "gzip", ".zst": "zstd"}[suffix]
+    with pa.CompressedOutputStream(str(path), codec) as file:
+        file.write(b"".join(b"q1 0 p%d %d 1.5 x\n" % (i, i) for i in range(1000)))
+    path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="cannot be read to its end"):
         list(read_trec_run(path, Stats()))
 
@@ -354,6 +382,10 @@ def test_files_that_do_not_belong_together(rankgpt, lists):
         list(read_rankgpt(*files, "drop", Stats()))
 
 
+def change(path, old, new):
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
@@ -361,6 +393,17 @@ def test_files_that_do_not_belong_together(rankgpt, lists):
         (lambda p, c: p.write_text("[1]"), r"p\.json: not a JSON list of strings"),
         (lambda p, c: c.write_text('{"query_id": 1}\n'), r"c\.jsonl:1: not an object with"),
         (lambda p, c: c.write_text("x\n"), r"c\.jsonl:1: not an object with"),
+        (
+            lambda p, c: c.write_text(c.read_text().replace('"rank": 2', '"rank": 1')),
+            "different 'rank'",
+        ),
+        (
+            lambda p, c: c.write_bytes(c.read_bytes().replace(b"p1", b"p\xff")),
+            r"c\.jsonl:1: not an",
+        ),
+        (lambda p, c: p.write_bytes(b'["\xff"]'), r"p\.json: not JSON"),
+        (lambda p, c: p.write_bytes(b""), r"p\.json: not JSON"),
+        (lambda p, c: c.write_bytes(b""), "1 permutations, but .* has 0 lists"),
     ],
 )
 def test_each_broken_file_is_told(rankgpt, spoil, expected):

@@ -1,6 +1,7 @@
 """The workflow itself: real snakemake processes on a small grid, in folders of their own."""
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -398,7 +399,9 @@ def ms_marco(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_each_id_of_ir_datasets_is_fetched_once_and_read(ms_marco):
+def test_each_id_of_ir_datasets_is_fetched_once_and_read(ms_marco, server):
+    run = (ms_marco / "colbert.run").read_bytes()
+    source = {"url": f"{server({'x': run})}/x", "sha256": hashlib.sha256(run).hexdigest()}
     train = {"ir_datasets": "msmarco-passage/train/judged"}
     dataset = {"ir_datasets": "msmarco-passage/dev/small", "collection": "msmarco"}
     config = {
@@ -408,7 +411,7 @@ def test_each_id_of_ir_datasets_is_fetched_once_and_read(ms_marco):
         "ranked_lists": {
             "colbert": {
                 "format": "trec_run",
-                "source": {"path": "colbert.run"},
+                "source": source,
                 "collection": "msmarco",
                 "queries": train,
                 "qrels": train,
@@ -430,7 +433,7 @@ def test_each_id_of_ir_datasets_is_fetched_once_and_read(ms_marco):
     write_config(ms_marco, config)
     jobs = planned(ms_marco)
     assert (jobs["fetch"], jobs["text_store"], jobs["qrels"], jobs["retrieve"]) == (1, 1, 1, 1)
-    assert (jobs["index_pisa"], jobs["ranked_lists_from_run"]) == (0, 0)
+    assert (jobs["index_pisa"], jobs["download"], jobs["ranked_lists_from_run"]) == (0, 0, 0)
 
 
 def test_a_download_that_fails_is_one_line(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import requests
 
 from restage.errors import InputError
+from restage.files import room_for
 from restage.log import Progress, log
 
 CHUNK = 1 << 20
@@ -17,8 +18,8 @@ def download(url: str, path: str | os.PathLike, sha256: str | None) -> None:
     """Download ``url`` to ``path``; what an earlier attempt left is kept and continued.
 
     Raises:
-        InputError: the server refuses, the connection keeps breaking, or the file's SHA-256 is
-            not ``sha256``.
+        InputError: the server refuses, the connection keeps breaking, the disk is full, or the
+            file's SHA-256 is not ``sha256``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +27,8 @@ def download(url: str, path: str | os.PathLike, sha256: str | None) -> None:
     part = path.with_name(f".{path.name}.part")
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _continue(url, part)
+            with room_for(path):
+                _continue(url, part)
             break
         except requests.RequestException as error:
             if attempt == ATTEMPTS or _refused(error):

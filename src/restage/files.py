@@ -1,10 +1,16 @@
 """Files and folders that are whole whenever they exist."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from restage.errors import InputError
+
+FULL = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
+FULL += ["requested and"]  # all that numpy says: so many items requested and so many written
 
 
 @contextmanager
@@ -14,18 +20,40 @@ def complete(path: str | os.PathLike) -> Iterator[Path]:
     The block may write a file or make a folder there. On an error what it wrote is removed and
     an older ``path`` stays as it was. The temporary name is the process's own, so two processes
     that write the same ``path`` never mix their bytes.
+
+    Raises:
+        InputError: the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     _remove(part)
     try:
-        yield part
+        with room_for(path):
+            yield part
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(part, path)
     finally:
         _remove(part)
+
+
+@contextmanager
+def room_for(path: str | os.PathLike) -> Iterator[None]:
+    """Tell in one line if the block finds the disk full while it writes ``path``.
+
+    Raises:
+        InputError: it does.
+    """
+    try:
+        yield
+    except Exception as error:  # libraries in other languages have errors of their own
+        if not any(text in str(error) for text in FULL):
+            raise
+        raise InputError(
+            f"{path}: cannot be written ({error}); make room on the disk and run again: what is "
+            "finished is kept"
+        ) from None
 
 
 def _remove(path: Path) -> None:

@@ -76,11 +76,12 @@ def read_trec_run(path: str | os.PathLike, stats: Stats) -> Iterator[Block]:
         # The last list may go on in the next block: it waits until then.
         rows = pa.concat_tables([rest, rows]).combine_chunks() if rest else rows
         starts = _list_starts(rows)
-        yield from _whole_lists(path, rows.slice(0, starts[-1]), starts[:-1], stats)
+        before = stats.lines - len(rows)
+        yield from _whole_lists(path, rows.slice(0, starts[-1]), starts[:-1], before, stats)
         rest = rows.slice(starts[-1])
     if rest is None:
         raise InputError(f"{path}: the file is empty; it should be a TREC run")
-    yield from _whole_lists(path, rest, np.zeros(1, np.int64), stats)
+    yield from _whole_lists(path, rest, np.zeros(1, np.int64), stats.lines - len(rest), stats)
 
 
 def _byte_blocks(path: str | os.PathLike) -> Iterator[bytes]:
@@ -164,17 +165,19 @@ def _list_starts(rows: pa.Table) -> np.ndarray:
     return np.flatnonzero(np.append(True, begins.to_numpy(zero_copy_only=False)))
 
 
-def _whole_lists(path, rows: pa.Table, starts: np.ndarray, stats: Stats) -> Iterator[Block]:
+def _whole_lists(
+    path, rows: pa.Table, starts: np.ndarray, lines_before: int, stats: Stats
+) -> Iterator[Block]:
     if not len(rows):
         return
     ranks = rows["rank"].to_numpy()
     falls = np.diff(ranks) <= 0
     falls[starts[1:] - 1] = False
     if falls.any():
-        query = rows["query"][int(np.argmax(falls)) + 1]
+        place = int(np.argmax(falls))
         raise InputError(
-            f"{path}: query {query}: ranks {ranks[np.argmax(falls)]} and "
-            f"{ranks[np.argmax(falls) + 1]} follow one another; sort each list by rank"
+            f"{path}:{lines_before + place + 2}: query {rows['query'][place]}: rank "
+            f"{ranks[place + 1]} after rank {ranks[place]}; sort each list by rank"
         )
     stats.lists += len(starts)
     yield Block(
@@ -278,12 +281,15 @@ def _candidates(path: str | os.PathLike) -> Iterator[tuple[str, dict[int, str]]]
         for number, line in enumerate(file, start=1):
             try:
                 entry = json.loads(line)
-                passages = {int(p["rank"]): str(p["docid"]) for p in entry["retrieved_passages"]}
+                listed = entry["retrieved_passages"]
+                passages = {int(p["rank"]): str(p["docid"]) for p in listed}
                 query = str(entry["query_id"])
+                if len(passages) < len(listed):
+                    raise ValueError("two of equal rank")
             except (ValueError, KeyError, TypeError):
                 raise InputError(
                     f"{path}:{number}: not an object with 'query_id' and 'retrieved_passages' of "
-                    f"'docid' and 'rank': {line[:60]!r}; mend or remove the line"
+                    f"'docid' and different 'rank': {line[:60]!r}; mend or remove the line"
                 ) from None
             yield query, passages
 
