@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from restage.errors import InputError
 from restage.files import complete
+from restage.log import Progress
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
 ROWS_PER_BATCH = 16384
@@ -27,7 +28,7 @@ def write_texts(folder: str | os.PathLike, records: Iterable[tuple[str, str]]) -
     """
     with complete(folder) as part:
         part.mkdir()
-        hashes, integers = [], []
+        hashes, integers, progress = [], [], Progress(None, "texts read")
         with pa.ipc.new_file(part / "texts.arrow", SCHEMA) as file:
             records = iter(records)
             while rows := list(islice(records, ROWS_PER_BATCH)):
@@ -36,6 +37,7 @@ def write_texts(folder: str | os.PathLike, records: Iterable[tuple[str, str]]) -
                 file.write_batch(batch)
                 hashes.append(_hash(ids))
                 integers.append(_integers(batch["id"]))
+                progress.add(len(rows))
         if not hashes:
             raise InputError(f"{folder}: no record to store; is the source empty?")
         hashes = np.concatenate(hashes)
