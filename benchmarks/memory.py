@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import psutil
 
+INTERVAL = 0.1  # seconds; to look more often takes time from those that are watched
+
 
 def watched(command: Sequence[str]) -> tuple[float, float]:
     """Return seconds and peak resident memory (GB, of the whole process tree) of a command.
@@ -21,7 +23,7 @@ def watched(command: Sequence[str]) -> tuple[float, float]:
             peak = max(peak, sum(each.memory_info().rss for each in tree))
         except psutil.NoSuchProcess:
             pass
-        time.sleep(0.02)
+        time.sleep(INTERVAL)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return time.monotonic() - begin, peak / 1e9

@@ -14,18 +14,80 @@ LISTS = st.lists(
 ).filter(lambda entries: any(label for _, label in entries))
 
 
-def reference(name, entries):
-    scores, labels = zip(*entries, strict=True)
-    if name == "localized_contrastive":
-        total = sum(math.exp(score) for score in scores)
-        return -math.log(math.exp(scores[labels.index(max(labels))]) / total)
-    pairs = [
-        math.log1p(math.exp(scores[j] - scores[i]))
-        for i in range(len(entries))
-        for j in range(len(entries))
-        if labels[i] > labels[j]
+def ranks(values):
+    order = sorted(range(len(values)), key=lambda i: -values[i])
+    return [order.index(i) + 1 for i in range(len(values))]
+
+
+def pairs(labels):
+    places = range(len(labels))
+    return [(i, j) for i in places for j in places if labels[i] > labels[j]]
+
+
+def logistic(scores, i, j):
+    return math.log1p(math.exp(scores[j] - scores[i]))
+
+
+def mean(values):
+    return sum(values) / len(values) if values else 0.0
+
+
+def softmax(values):
+    total = sum(math.exp(value) for value in values)
+    return [math.exp(value) / total for value in values]
+
+
+def localized_contrastive(scores, labels):
+    return -math.log(softmax(scores)[labels.index(max(labels))])
+
+
+def ranknet(scores, labels):
+    return mean([logistic(scores, i, j) for i, j in pairs(labels)])
+
+
+def rank_weighted_ranknet(scores, labels):
+    by_score = ranks(scores)
+    return mean([logistic(scores, i, j) / (by_score[i] + by_score[j]) for i, j in pairs(labels)])
+
+
+def margin_mse(scores, labels):
+    best = labels.index(max(labels))
+    margins = [
+        (scores[best] - scores[j]) - (labels[best] - labels[j])
+        for j in range(len(scores))
+        if j != best
     ]
-    return sum(pairs) / len(pairs) if pairs else 0.0
+    return mean([margin**2 for margin in margins])
+
+
+def kl_divergence(scores, labels):
+    both = zip(softmax(labels), softmax(scores), strict=True)
+    return sum(p * (math.log(p) - math.log(q)) for p, q in both)
+
+
+def adr_mse(scores, labels):
+    total = 0
+    for i, rank in enumerate(ranks(labels)):
+        others = [score for j, score in enumerate(scores) if j != i]
+        approximate = 1 + sum(1 / (1 + math.exp(scores[i] - other)) for other in others)
+        total += (rank - approximate) ** 2 / math.log2(rank + 1)
+    return total / len(scores)
+
+
+def lambda_loss(scores, labels):
+    ideal = sorted(labels, reverse=True)
+    best = sum((2**label - 1) / math.log2(1 + rank) for rank, label in enumerate(ideal, start=1))
+    by_score, total = ranks(scores), 0
+    for i, j in pairs(labels):
+        distance = abs(by_score[i] - by_score[j])
+        discount = 1 / math.log2(1 + distance) - 1 / math.log2(2 + distance)
+        gain = (2 ** labels[i] - 2 ** labels[j]) / best
+        total += gain * discount * logistic(scores, i, j) / math.log(2)
+    return total
+
+
+def reference(name, entries):
+    return globals()[name](*zip(*entries, strict=True))
 
 
 def tensors(entries, padding=0):
@@ -61,3 +123,12 @@ def test_lists_of_a_batch_do_not_mix(name):
     batch = [torch.cat(parts) for parts in zip(*rows, strict=True)]
     together = LOSSES[name](*batch).tolist()
     assert together == pytest.approx([reference(name, short), reference(name, long)])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_long_lists_with_ranks_as_labels_stay_finite(name):
+    scores = torch.linspace(-3, 3, 200)[None].requires_grad_()
+    loss = LOSSES[name](scores, torch.arange(200.0, 0, -1)[None], torch.ones(1, 200).bool())
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert scores.grad.isfinite().all()

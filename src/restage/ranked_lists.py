@@ -30,7 +30,7 @@ from restage.texts import TextStore
 
 BLOCK_BYTES = 1 << 23
 BLOCKS_AHEAD = 3
-PARSED_BYTES = 1 << 22
+LINE_BYTES = 1 << 12  # of a first line, to see what separates its columns
 LISTS_PER_BLOCK = 512
 RUN_COLUMNS = ["query", "q0", "passage", "rank", "score", "tag"]
 
@@ -69,32 +69,43 @@ def read_trec_run(path: str | os.PathLike, stats: Stats) -> Iterator[Block]:
             finite score and two ids, ranks that do not ascend, a file that is empty, truncated or
             not UTF-8.
     """
-    rest = None
+    rest = None  # the last list so far, which may go on in the next block
     for block in _byte_blocks(path):
         rows = _parse(path, block, stats.lines)
-        stats.lines += len(rows)
-        # The last list may go on in the next block: it waits until then.
-        rows = pa.concat_tables([rest, rows]).combine_chunks() if rest else rows
+        stats.lines += rows.num_rows
         starts = _list_starts(rows)
-        before = stats.lines - len(rows)
-        yield from _whole_lists(path, rows.slice(0, starts[-1]), starts[:-1], before, stats)
+        if rest and rest["query"][0] == rows["query"][0]:
+            end = starts[1] if len(starts) > 1 else rows.num_rows
+            rest = pa.concat_batches([rest, rows.slice(0, end)])
+            rows, starts = rows.slice(end), starts[1:] - end
+        if not rows.num_rows:
+            continue
+        before = stats.lines - rows.num_rows
+        if rest:
+            yield _whole_lists(path, rest, np.zeros(1, np.int64), before - rest.num_rows, stats)
+        if starts[-1]:
+            yield _whole_lists(path, rows.slice(0, starts[-1]), starts[:-1], before, stats)
         rest = rows.slice(starts[-1])
     if rest is None:
         raise InputError(f"{path}: the file is empty; it should be a TREC run")
-    yield from _whole_lists(path, rest, np.zeros(1, np.int64), stats.lines - len(rest), stats)
+    yield _whole_lists(path, rest, np.zeros(1, np.int64), stats.lines - rest.num_rows, stats)
 
 
-def _byte_blocks(path: str | os.PathLike) -> Iterator[bytes]:
-    """Blocks of whole lines."""
-    rest = b""
+def _byte_blocks(path: str | os.PathLike) -> Iterator[memoryview]:
+    """Blocks of whole lines, each to be used up before the next is asked for."""
+    buffer, kept = bytearray(BLOCK_BYTES), 0
     with _decompressed(path) as file:
-        while block := file.read(BLOCK_BYTES):
-            end = block.rfind(b"\n") + 1
+        while count := file.readinto(memoryview(buffer)[kept:]):
+            full = kept + count
+            end = buffer.rfind(b"\n", 0, full) + 1
             if end:
-                yield rest + block[:end]
-            rest = block[end:] if end else rest + block
-    if rest.strip():
-        yield rest
+                yield memoryview(buffer)[:end]
+            elif full == len(buffer):  # a line longer than that
+                buffer = buffer + bytearray(len(buffer))
+            kept = full - end
+            buffer[:kept] = buffer[end:full]
+    if buffer[:kept].strip():
+        yield memoryview(buffer)[:kept]
 
 
 @contextmanager
@@ -107,14 +118,14 @@ def _decompressed(path: str | os.PathLike) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: cannot be read to its end ({error}); fetch it again") from None
 
 
-def _parse(path: str | os.PathLike, block: bytes, lines_before: int) -> pa.Table:
-    delimiter = "\t" if b"\t" in block.split(b"\n", 1)[0] else " "
-    if delimiter == " " and b"  " in block:
+def _parse(path: str | os.PathLike, block: memoryview, lines_before: int) -> pa.RecordBatch:
+    delimiter = "\t" if b"\t" in bytes(block[:LINE_BYTES]).split(b"\n", 1)[0] else " "
+    if delimiter == " ":
         block = re.sub(rb" +", b" ", block)
     try:
-        rows = pa.csv.read_csv(
+        (rows,) = pa.csv.read_csv(
             pa.py_buffer(block),
-            pa.csv.ReadOptions(column_names=RUN_COLUMNS, block_size=PARSED_BYTES),
+            pa.csv.ReadOptions(column_names=RUN_COLUMNS, block_size=len(block) + 1),
             pa.csv.ParseOptions(
                 delimiter=delimiter, quote_char=False, double_quote=False, ignore_empty_lines=False
             ),
@@ -128,22 +139,22 @@ def _parse(path: str | os.PathLike, block: bytes, lines_before: int) -> pa.Table
                 },
                 null_values=[],
             ),
-        ).combine_chunks()
+        ).to_batches()
     except pa.ArrowInvalid as error:
-        raise _bad_line(path, block, delimiter.encode(), lines_before) or InputError(
+        raise _bad_line(path, block, delimiter, lines_before) or InputError(
             f"{path}: {error}"
         ) from None
-    unnamed = pc.or_(pc.equal(rows["query"], ""), pc.equal(rows["passage"], ""))
-    if pc.any(unnamed).as_py() or not np.isfinite(rows["score"]).all():
-        raise _bad_line(path, block, delimiter.encode(), lines_before)
+    shortest = pc.min(pc.min_element_wise(*map(pc.binary_length, (rows["query"], rows["passage"]))))
+    if shortest.as_py() == 0 or not np.isfinite(rows["score"]).all():
+        raise _bad_line(path, block, delimiter, lines_before)
     return rows
 
 
-def _bad_line(path, block: bytes, delimiter: bytes, lines_before: int) -> InputError | None:
+def _bad_line(path, block: memoryview, delimiter: str, lines_before: int) -> InputError | None:
     """Find the line that the block parser stumbled over."""
-    for number, line in enumerate(block.splitlines(), start=lines_before + 1):
+    for number, line in enumerate(bytes(block).splitlines(), start=lines_before + 1):
         try:
-            query, _, passage, rank, score, _ = line.decode().split(delimiter.decode())
+            query, _, passage, rank, score, _ = line.decode().split(delimiter)
             int(rank)
             if not (query and passage):
                 wrong = "an id is empty"
@@ -159,17 +170,15 @@ def _bad_line(path, block: bytes, delimiter: bytes, lines_before: int) -> InputE
     return None
 
 
-def _list_starts(rows: pa.Table) -> np.ndarray:
-    query = rows["query"].combine_chunks()
+def _list_starts(rows: pa.RecordBatch) -> np.ndarray:
+    query = rows["query"]
     begins = pc.not_equal(query.slice(1), query.slice(0, len(query) - 1))
     return np.flatnonzero(np.append(True, begins.to_numpy(zero_copy_only=False)))
 
 
 def _whole_lists(
-    path, rows: pa.Table, starts: np.ndarray, lines_before: int, stats: Stats
-) -> Iterator[Block]:
-    if not len(rows):
-        return
+    path, rows: pa.RecordBatch, starts: np.ndarray, lines_before: int, stats: Stats
+) -> Block:
     ranks = rows["rank"].to_numpy()
     falls = np.diff(ranks) <= 0
     falls[starts[1:] - 1] = False
@@ -180,10 +189,10 @@ def _whole_lists(
             f"{ranks[place + 1]} after rank {ranks[place]}; sort each list by rank"
         )
     stats.lists += len(starts)
-    yield Block(
+    return Block(
         rows["query"].take(pa.array(starts)).to_pylist(),
-        np.diff(starts, append=len(rows)),
-        rows["passage"].combine_chunks(),
+        np.diff(starts, append=rows.num_rows),
+        rows["passage"],
         rows["score"].to_numpy(),
     )
 
@@ -410,7 +419,7 @@ class _Labels:
         self, query: np.ndarray, owner: np.ndarray, passage: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return which of the passages are relevant to ``query[owner]``, and their labels."""
-        maybe = np.flatnonzero(self.relevant[passage])
+        maybe = np.flatnonzero(self.relevant.take(passage))
         keys = query[owner[maybe]] * self.width + passage[maybe]
         place = np.searchsorted(self.keys, keys)
         same = place < len(self.keys)

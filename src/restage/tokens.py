@@ -104,40 +104,39 @@ def _link(source: Path, target: Path) -> None:
 def _tokenise(folder: Path, texts: TextStore, tokenizer, processes: int) -> None:
     lengths, progress = [], Progress(len(texts), "texts tokenised")
     starts = range(0, len(texts), TEXTS_PER_CALL)
+    batches = (texts.texts(start, start + TEXTS_PER_CALL) for start in starts)
     with (folder / "ids.bin").open("wb") as file:
-        for ids, some in _in_processes(min(processes, len(starts)), texts, tokenizer, starts):
+        for ids, some in _in_processes(min(processes, len(starts)), tokenizer, batches):
             file.write(ids)
             lengths.append(some)
             progress.add(len(some))
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
 
 
-def _in_processes(processes: int, texts: TextStore, tokenizer, starts: range) -> Iterator[Tokens]:
-    """Yield the tokens of the texts from each of ``starts`` on, in that order."""
+def _in_processes(processes: int, tokenizer, batches: Iterator[list[str]]) -> Iterator[Tokens]:
+    """Yield the tokens of each batch of texts, in their order."""
     if processes == 1:
-        yield from (_tokens(texts, tokenizer, start) for start in starts)
+        yield from (_tokens(tokenizer, texts) for texts in batches)
         return
-    workers = Parallel(
-        processes, return_as="generator", initializer=_start, initargs=(texts.folder, tokenizer)
-    )
-    yield from workers(delayed(_tokens_here)(start) for start in starts)
+    workers = Parallel(processes, return_as="generator", initializer=_start, initargs=(tokenizer,))
+    yield from workers(delayed(_tokens_here)(texts) for texts in batches)
 
 
-def _start(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """What a process that tokenises keeps: its texts and its tokenizer."""
+def _start(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Keep the tokenizer that a process works with."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
-    global _texts, _tokenizer
-    _texts, _tokenizer = TextStore(folder), tokenizer
+    global _tokenizer
+    _tokenizer = tokenizer
 
 
-def _tokens_here(start: int) -> Tokens:
-    return _tokens(_texts, _tokenizer, start)
+def _tokens_here(texts: list[str]) -> Tokens:
+    return _tokens(_tokenizer, texts)
 
 
-def _tokens(texts: TextStore, tokenizer: PreTrainedTokenizerBase, start: int) -> Tokens:
+def _tokens(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Tokens:
     # An encoding longer than the model takes is cut later; no warning is due.
     found = tokenizer(
-        texts.texts(start, start + TEXTS_PER_CALL),
+        texts,
         add_special_tokens=False,
         return_attention_mask=False,
         return_token_type_ids=False,
