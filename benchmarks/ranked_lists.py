@@ -6,9 +6,10 @@ the other, each in a process of its own whose memory is watched from outside.
 
     python benchmarks/ranked_lists.py [--queries 50000] [--depth 500] [--repeat 3] [--ours]
 
-Prints seconds and lines per second of the fastest of three runs and the greatest peak resident memory of each, and their ratio; then what
-opening the store for training and drawing a training list from it take. Ours also joins the lists
-with relevance labels, one per query, which the published way does not.
+Prints seconds and lines per second of the fastest of three runs and the greatest peak resident
+memory of each, and their ratio; then what opening the store for training and drawing a training
+list from it take. Ours also joins the lists with relevance labels, one per query, which the
+published way does not.
 """
 
 import argparse
