@@ -53,6 +53,20 @@ def test_lists_by_rank(sizes, size):
         assert relevances.tolist() == [sizes[i] - rank + 1 for rank in ranks]
 
 
+def test_scores_as_labels_and_the_top_of_a_list():
+    lists = ranked_lists([[0, 1, 0, 0, 2, 0]])
+    lists.scores = np.array([9, 8.5, 7, 3, 2, -1], dtype=np.float32)
+    top = ListSampler(lists, "scores", 4, None, seed=1, negatives="top").sample(0, 1)
+    assert top.passages.tolist() == [0, 1, 2, 3]
+    assert top.relevances.tolist() == [9, 8.5, 7, 3]
+    some = ListSampler(lists, "scores", 3, 5, seed=1).sample(0, 1)
+    assert some.relevances.tolist() == lists.scores[some.passages].tolist()
+    assert sorted(some.passages) == some.passages.tolist()
+    positive, *others = ListSampler(lists, "qrels", 4, 5, 1, negatives="top").sample(0, 1).passages
+    assert positive in (1, 4)
+    assert others == [0, 2, 3]
+
+
 def test_a_draw_is_keyed_by_seed_epoch_and_query_alone():
     labels = [[1] + [0] * 50] * 6
     one = ListSampler(ranked_lists(labels), "qrels", 8, None, seed=3)

@@ -1,12 +1,19 @@
 """Fine-tuning and scoring: gradients, checkpoints, determinism, and other programs' scores."""
 
 import csv
+import json
+import random
+import re
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ARCHITECTURES, TEXTS
+from conftest import ARCHITECTURES, TEXTS, room
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -29,6 +36,7 @@ COMPUTE = {
     "precision": "bf16",
     "tokens_per_batch": 256,
     "tokens_in_memory": 512,
+    "save_every_minutes": 10,
 }
 OBJECTIVE = {
     "loss": "localized_contrastive",
@@ -36,6 +44,7 @@ OBJECTIVE = {
     "labels": "qrels",
     "list_size": 4,
     "sample_depth": 8,
+    "negatives": "random",
     "queries_per_batch": 4,
     "max_length": 32,
     "learning_rate": 1e-3,
@@ -83,25 +92,43 @@ def train(data, tiny, token_store, tmp_path_factory):
     """Fine-tune a tiny backbone and return the checkpoint's folder."""
     folder, _, _ = data
 
-    def run(name="bert", start=None, seed=1, num_layers=None, compute=COMPUTE, **objective):
-        backbone = {"model": tiny(name), "num_layers": num_layers, "segment_ids": False}
-        tokenizer = load_tokenizer(tiny(name))
-        output = tmp_path_factory.mktemp("model") / "m"
-        fine_tune(
-            start,
-            output,
-            backbone=backbone,
-            objective={**OBJECTIVE, **objective},
-            lists=folder / "lists",
-            queries=token_store(QUERIES, tokenizer).folder,
-            passages=token_store(PASSAGES, tokenizer).folder,
-            seed=seed,
-            compute=compute,
-            about=ABOUT,
-        )
-        return output
+    def run(name="bert", **given):
+        arguments = settings(folder, tiny(name), token_store, tmp_path_factory, **given)
+        fine_tune(**arguments)
+        return arguments["output"]
 
     return run
+
+
+def settings(
+    data,
+    model,
+    token_store,
+    tmp_path_factory,
+    start=None,
+    seed=1,
+    num_layers=None,
+    compute=COMPUTE,
+    output=None,
+    **objective,
+):
+    """The arguments of ``fine_tune``."""
+    tokenizer = load_tokenizer(model)
+    output = output or tmp_path_factory.mktemp("model") / "m"
+    return {
+        "start": start,
+        "output": output,
+        "backbone": {"model": model, "num_layers": num_layers, "segment_ids": False},
+        "objective": {**OBJECTIVE, **objective},
+        "lists": data / "lists",
+        "queries": token_store(QUERIES, tokenizer).folder,
+        "passages": token_store(PASSAGES, tokenizer).folder,
+        "seed": seed,
+        "compute": compute,
+        "about": ABOUT,
+        "state": output.parent / "state",
+        "events": output.parent / "events",
+    }
 
 
 def weights(folder):
@@ -189,14 +216,169 @@ def test_the_learning_rate_warms_up_and_follows_its_schedule(train, schedule, ex
     assert rates == pytest.approx(expected, abs=1e-5)
 
 
+def test_tensorboard_has_what_the_table_has(train):
+    folder = train(max_steps=4)
+    events = EventAccumulator(str(folder.parent / "events")).Reload()
+    with (folder / "training.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    shown = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert [step for step, _ in shown] == [int(row["step"]) for row in rows] == [2, 4]
+    assert [loss for _, loss in shown] == pytest.approx([float(row["loss"]) for row in rows], 1e-4)
+
+
+# --- killed and gone on --------------------------------------------------------------------------
+
+JOB = """
+import sys
+from pathlib import Path
+from restage import log
+from restage.training import _main
+import os
+os.environ["RANK"] = "0"
+import torch.distributed
+torch.distributed.destroy_process_group = lambda: None
+_main(sys.argv[1])
+"""
+
+
+@pytest.fixture
+def job(data, tiny, token_store, tmp_path_factory, tmp_path):
+    """Start a training in a process of its own; one more time goes on from its state."""
+    kept = {}
+
+    def start(**given):
+        if not kept:
+            kept.update(settings(data[0], tiny("bert"), token_store, tmp_path_factory, **given))
+        given = {"log": [str(tmp_path / "log"), "job"], "settings": kept}
+        (tmp_path / "job.json").write_text(json.dumps(given, default=str))
+        command = [sys.executable, "-c", JOB, str(tmp_path / "job.json")]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        process.log, process.output = tmp_path / "log", kept["output"]
+        return process
+
+    return start
+
+
+def saved_steps(process):
+    if not process.log.exists():
+        return []
+    return [int(n) for n in re.findall(r"state saved after step (\d+)", process.log.read_text())]
+
+
+LONG = {"max_steps": 120, "validate_every": 7, "schedule": "cosine", "warmup_steps": 20}
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_weights(train, job):
+    whole, rng = train(**LONG), random.Random(5)
+    always = COMPUTE | {"save_every_minutes": 0}
+    for kill in range(6):
+        process = job(compute=always, **LONG)
+        if kill == 5:
+            assert process.wait(timeout=120) == 0
+            break
+        before = max(saved_steps(process), default=0)
+        while max(saved_steps(process), default=0) < before + rng.randint(3, 18):
+            assert process.poll() is None
+        time.sleep(rng.random() * 0.05)
+        process.kill()
+        process.wait()
+    name = "model.safetensors"
+    assert (process.output / name).read_bytes() == (whole / name).read_bytes()
+    tables = [pd.read_csv(folder / "training.csv") for folder in (whole, process.output)]
+    assert tables[0].iloc[:, :7].equals(tables[1].iloc[:, :7])
+    assert "going on after step" in process.log.read_text()
+    assert not (process.output.parent / "state").exists()
+
+
+def test_sigterm_saves_the_state_at_once(train, job):
+    process = job(**LONG)
+    while not process.log.exists() or "step 7: loss" not in process.log.read_text():
+        assert process.poll() is None
+    process.terminate()
+    assert process.wait(timeout=60) == 143
+    (step,) = saved_steps(process)
+    assert f"stopped after step {step}: the same command goes on" in process.log.read_text()
+    assert not process.output.exists()
+    process = job()
+    assert process.wait(timeout=120) == 0
+    assert (process.output / "model.safetensors").read_bytes() == (
+        train(**LONG) / "model.safetensors"
+    ).read_bytes()
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("spoil", ["cut", "junk", "other", "whole"])
+def test_only_a_whole_state_of_the_same_training_is_taken_up(
+    train, tmp_path, monkeypatch, caplog, spoil
+):
+    def make_step(self, step, *rest):
+        if step == 5:
+            raise Killed
+        return original(self, step, *rest)
+
+    original = training._Training.make_step
+    monkeypatch.setattr(training._Training, "make_step", make_step)
+    always, output = COMPUTE | {"save_every_minutes": 0}, tmp_path / "m"
+    with pytest.raises(Killed):
+        train(compute=always, output=output)
+    monkeypatch.undo()
+    state = tmp_path / "state"
+    if spoil == "cut":
+        state.write_bytes(state.read_bytes()[:-100])
+    elif spoil == "junk":
+        state.write_bytes(b"junk")
+    caplog.set_level("INFO", logger="restage")
+    train(compute=always, output=output, **({"learning_rate": 2e-3} if spoil == "other" else {}))
+    told = {"whole": "going on after step 4", "other": "is of another training: starting anew"}
+    assert told.get(spoil, "cannot be read") in caplog.text
+    assert same(output, train()) == (spoil != "other")
+
+
+def test_a_full_disk_while_the_state_is_saved_is_told(train, tmp_path):
+    always = COMPUTE | {"save_every_minutes": 0}
+    with room(20_000), pytest.raises(InputError, match="state: cannot be written"):
+        train(compute=always, output=tmp_path / "m")
+    assert not (tmp_path / "state").exists()
+
+
+# --- several processes ---------------------------------------------------------------------------
+
+
+def test_two_processes_give_the_weights_of_one(data, tiny, token_store, tmp_path_factory, tmp_path):
+    model = load_model(tiny("bert"), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model.save_pretrained(tmp_path / "still")
+    load_tokenizer(tiny("bert")).save_pretrained(tmp_path / "still")
+    given = {"max_steps": 20, "validate_every": 10, "queries_per_batch": 5, "learning_rate": 1e-5}
+    one, two = (
+        settings(data[0], str(tmp_path / "still"), token_store, tmp_path_factory, **given)
+        for _ in range(2)
+    )
+    start = torch.cat([w.flatten() for w in weights(tmp_path / "still").values()])
+    fine_tune(**one)
+    training.fine_tune_in_processes(2, tmp_path / "log", "two", **two)
+    expected, found = weights(one["output"]), weights(two["output"])
+    # All weights as one vector. Those whose gradient is 0 but for rounding (the last bias, say:
+    # no list-wise loss sees a constant added to all scores) Adam moves as far as any.
+    vectors = [torch.cat([w.flatten() for w in each.values()]) for each in (found, expected)]
+    assert (vectors[0] - vectors[1]).norm() <= 1e-5 * vectors[1].norm()
+    assert (vectors[0] - start).norm() > 1e-4 * vectors[1].norm()
+    rows = [pd.read_csv(each["output"] / "training.csv") for each in (one, two)]
+    for column in ("loss", "valid_loss", "valid_nDCG@10"):
+        assert rows[0][column].to_numpy() == pytest.approx(rows[1][column].to_numpy(), rel=1e-4)
+
+
 def test_no_usable_list_is_told(train, monkeypatch):
     monkeypatch.setattr(training.ListSampler, "_usable", lambda self: np.arange(0))
     with pytest.raises(InputError, match="no list has a usable positive in its first 8"):
         train()
 
 
+@pytest.mark.parametrize("in_memory", [150, 20])  # several lists at a time; none without caching
 @pytest.mark.parametrize("loss", LOSSES)
-def test_gradients_equal_the_plain_padded_step_s(loss, tiny, token_store):
+def test_gradients_equal_the_plain_padded_step_s(loss, in_memory, tiny, token_store):
     tokenizer = load_tokenizer(tiny("bert"))
     stores = token_store(QUERIES, tokenizer), token_store(PASSAGES, tokenizer)
     encoder = PairEncoder(tokenizer, *stores, 32)
@@ -226,13 +408,30 @@ def test_gradients_equal_the_plain_padded_step_s(loss, tiny, token_store):
 
     def ours(model):
         accelerator = training.Accelerator(cpu=True)
-        compute = COMPUTE | {"tokens_per_batch": 60, "tokens_in_memory": 150}
+        compute = COMPUTE | {"tokens_per_batch": 60, "tokens_in_memory": in_memory}
         training._backward(accelerator, model, encoder, batch, {"loss": loss}, compute)
 
     expected, found = gradients(plain), gradients(ours)
     assert expected.keys() == found.keys()
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_gradient_caching_has_the_same_dropout_as_one_pass(tiny, token_store):
+    tokenizer = load_tokenizer(tiny("bert"))
+    stores = token_store(QUERIES, tokenizer), token_store(PASSAGES, tokenizer)
+    encoder = PairEncoder(tokenizer, *stores, 32)
+    batch = [TrainingList(1, np.arange(12), np.arange(12)[::-1])]
+    found = []
+    for in_memory in (10_000, 1):
+        model = load_model(tiny("bert")).train()
+        torch.manual_seed(3)
+        compute = COMPUTE | {"tokens_per_batch": 60, "tokens_in_memory": in_memory}
+        accelerator = training.Accelerator(cpu=True)
+        training._backward(accelerator, model, encoder, batch, {"loss": "ranknet"}, compute)
+        found.append({n: w.grad for n, w in model.named_parameters() if w.grad is not None})
+    for name in found[0]:
+        torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -13,13 +13,13 @@ from restage.errors import InputError
 log = logging.getLogger("restage")
 
 
-def start(path: str | os.PathLike, job: str) -> None:
+def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
     """Send this process's messages to the terminal and to ``path``; ``job`` opens each line.
 
     An ``InputError`` ends the process with its one line instead of a traceback.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    terminal, file = logging.StreamHandler(), logging.FileHandler(path, mode="w")
+    terminal, file = logging.StreamHandler(), logging.FileHandler(path, mode="a" if append else "w")
     terminal.setFormatter(logging.Formatter(f"{job}: %(message)s"))
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[terminal, file])

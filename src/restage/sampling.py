@@ -20,22 +20,36 @@ class TrainingList(NamedTuple):
 class ListSampler:
     """Samples training lists of at most ``size`` passages from the first ``depth`` of each list.
 
-    With labels from ``qrels`` a list is one relevant passage at random, then non-relevant ones at
-    random; lists without both among their first ``depth`` are left out. With labels from ``ranks``
-    it is that many passages at random, in their order, with relevance = max rank - rank + 1.
+    With labels from ``qrels`` a list is one relevant passage at random, then non-relevant ones;
+    lists without both among their first ``depth`` are left out. With labels from ``ranks`` or
+    ``scores`` it is so many passages in their order, with relevance = max rank - rank + 1 or the
+    list's scores.
+
+    Args:
+        negatives: ``random`` passages, or those at the ``top``, are taken besides the relevant one
+            (with labels from qrels) or at all (with other labels).
 
     Attributes:
         usable: the lists that can be sampled from (ascending).
     """
 
-    def __init__(self, lists: RankedLists, labels: str, size: int, depth: int | None, seed: int):
+    def __init__(
+        self,
+        lists: RankedLists,
+        labels: str,
+        size: int,
+        depth: int | None,
+        seed: int,
+        negatives: str = "random",
+    ):
         self.lists, self.labels, self.size, self.seed = lists, labels, size, seed
+        self.negatives = negatives
         self.depth = depth or int(np.diff(lists.offsets).max(initial=1))
         self.usable = self._usable()
 
     def _usable(self) -> np.ndarray:
         sizes = np.minimum(np.diff(self.lists.offsets), self.depth)
-        if self.labels == "ranks":
+        if self.labels != "qrels":
             return np.flatnonzero(sizes > 1)
         rows = self.lists.relevant
         owner = np.searchsorted(self.lists.offsets, rows, side="right") - 1
@@ -51,15 +65,21 @@ class ListSampler:
         """Return what list ``i`` contributes to an epoch."""
         ranked = self.lists[i]
         rng = np.random.default_rng([self.seed, epoch, ranked.query])
-        if self.labels == "ranks":
-            size = min(len(ranked.passages), self.depth)
-            chosen = np.sort(rng.choice(size, min(self.size, size), replace=False))
-            relevances = len(ranked.passages) - chosen
-        else:
+        if self.labels == "qrels":
             labels = ranked.relevances[: self.depth]
             positive = rng.choice(np.flatnonzero(labels > 0))
-            negatives = np.flatnonzero(labels == 0)
-            count = min(self.size - 1, len(negatives))
-            chosen = np.append(positive, rng.choice(negatives, count, replace=False))
+            others = self._chosen(rng, np.flatnonzero(labels == 0), self.size - 1)
+            chosen = np.append(positive, others)
             relevances = labels[chosen]
+        else:
+            places = np.arange(min(len(ranked.passages), self.depth))
+            chosen = np.sort(self._chosen(rng, places, self.size))
+            by_rank = self.labels == "ranks"
+            relevances = len(ranked.passages) - chosen if by_rank else ranked.scores[chosen]
         return TrainingList(ranked.query, ranked.passages[chosen], relevances)
+
+    def _chosen(self, rng: np.random.Generator, places: np.ndarray, count: int) -> np.ndarray:
+        count = min(count, len(places))
+        if self.negatives == "top":
+            return places[:count]
+        return rng.choice(places, count, replace=False)

@@ -70,14 +70,21 @@ def score_pairs(
     """
     parts, order = [], []
     for some in token_budget_batches(encoder.lengths(queries, passages), tokens_per_batch):
-        batch = encoder.batch(queries[some], passages[some])
-        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        parts.append(model(**batch).logits[:, 0].float())
+        parts.append(score_batch(model, encoder, queries[some], passages[some]))
         order.append(some)
         if progress:
             progress.add(len(some))
     back = torch.from_numpy(np.argsort(np.concatenate(order))).to(model.device)
     return torch.cat(parts)[back]
+
+
+def score_batch(
+    model: PreTrainedModel, encoder: PairEncoder, queries: np.ndarray, passages: np.ndarray
+) -> torch.Tensor:
+    """Return the scores of pairs in one forward pass: float32, shape (pairs,)."""
+    batch = encoder.batch(queries, passages)
+    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    return model(**batch).logits[:, 0].float()
 
 
 class Scorer:

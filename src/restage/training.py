@@ -1,10 +1,20 @@
-"""Fine-tuning of a cross-encoder on ranked lists: one stage, of any recipe, from any checkpoint."""
+"""Fine-tuning of a cross-encoder on ranked lists: one stage, of any recipe, from any checkpoint.
+
+Several processes, one per GPU, may train together: each takes its part of every batch's lists, and
+gradients are summed before the step. A killed training goes on from its saved state.
+"""
 
 import csv
+import hashlib
+import json
 import os
 import resource
+import signal
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +22,10 @@ import torch
 from accelerate import Accelerator
 from sklearn.metrics import ndcg_score
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, get_scheduler
 
+from restage import log as logs
 from restage.errors import InputError
 from restage.files import complete
 from restage.log import Progress, log
@@ -21,12 +33,14 @@ from restage.losses import LOSSES
 from restage.model_card import write_model_card
 from restage.ranked_lists import RankedLists
 from restage.sampling import VALIDATION, ListSampler, TrainingList
-from restage.scoring import load_model, pick_device, score_pairs
-from restage.tokens import PairEncoder, TokenStore, load_tokenizer
+from restage.scoring import load_model, pick_device, score_batch, score_pairs
+from restage.tokens import PairEncoder, TokenStore, load_tokenizer, token_budget_batches
+from restage.training_state import load_state, save_state
 
 COLUMNS = ["step", "epoch", "loss", "valid_loss", "valid_nDCG@10", "learning_rate"]
 COLUMNS += ["gradient_norm", "pairs_per_second", "tokens_per_second", "memory_mb"]
 VALIDATION_LISTS_AT_ONCE = 64
+STOPPING = signal.SIGTERM, signal.SIGINT
 
 
 def fine_tune(
@@ -41,6 +55,8 @@ def fine_tune(
     seed: int,
     compute: Mapping,
     about: Mapping,
+    state: str | os.PathLike,
+    events: str | os.PathLike,
 ) -> None:
     """Train one stage and write ``output``, a Hugging Face checkpoint with training.csv and a card.
 
@@ -50,86 +66,243 @@ def fine_tune(
         lists: folder with the column stores train/ and valid/.
         queries, passages: token stores that the lists' numbers refer to.
         about: what the model card says besides.
+        state: the file from which this training goes on if it is killed; removed at its end.
+        events: the folder that TensorBoard reads.
 
     The checkpoint with the lowest validation loss is written; without validation lists, the last.
 
     Raises:
-        InputError: no list has a usable positive.
+        InputError: no list has a usable positive, or the disk is full.
+        SystemExit: SIGTERM or SIGINT came; the state is saved.
     """
-    device = pick_device(compute["threads"])
-    accelerator = Accelerator(
-        mixed_precision=compute["precision"].replace("fp32", "no")
-        if device.type != "cpu"
-        else "no",
-        cpu=device.type == "cpu",
-    )
+    accelerator = _accelerator(compute)
     tokenizer = load_tokenizer(backbone["model"])
-    encoder = PairEncoder(
-        tokenizer,
-        TokenStore(queries),
-        TokenStore(passages),
-        objective["max_length"],
-        backbone["segment_ids"],
-    )
+    stores = TokenStore(queries), TokenStore(passages)
+    encoder = PairEncoder(tokenizer, *stores, objective["max_length"], backbone["segment_ids"])
     train, valid = (_sampler(Path(lists, split), objective, seed) for split in ("train", "valid"))
     if not len(train.usable):
         raise InputError(f"{lists}: no list has a usable positive in its first {train.depth}")
     held_out = [valid.sample(i, VALIDATION) for i in valid.usable]
+    left_out = len(train.lists) - len(train.usable)
     log.info(
         "%d lists to train on (%d without a usable positive left out), %d to validate on",
-        len(train.usable),
-        len(train.lists) - len(train.usable),
-        len(held_out),
+        *(len(train.usable), left_out, len(held_out)),
     )
-
-    model = accelerator.prepare_model(_start_model(start, backbone, seed))
-    optimizer = accelerator.prepare_optimizer(_optimizer(model, objective))
     steps = _steps(objective, len(train.usable))
-    schedule = _schedule(optimizer, objective, steps)
-    progress, rows, best, waited = Progress(steps, "steps"), [], None, 0
-    since = _Since()
-    for step, epoch, batch in _batches(train, objective["queries_per_batch"], steps):
-        _seed_everything(seed, step)
-        model.train()
-        loss, pairs, tokens = _backward(accelerator, model, encoder, batch, objective, compute)
-        norm = accelerator.clip_grad_norm_(model.parameters(), objective["gradient_clip"])
-        rate = schedule.get_last_lr()[0]
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        since.add(loss, pairs, tokens)
-        progress.add(1, f"loss {loss:.4f}")
-        if step % objective["validate_every"] and step < steps:
-            continue
-        measured = _validate(model, encoder, held_out, objective, compute)
-        rows.append([step, epoch, since.loss, *measured, rate, float(norm), *since.speed(device)])
-        since = _Since()
-        log.info(
-            "step %d of %d: loss %.4f, validation loss %.4f, nDCG@10 %.4f",
-            *(step, steps, rows[-1][2], *measured),
-        )
-        if best is None or not held_out or measured[0] < best[0]:
-            weights = accelerator.unwrap_model(model).state_dict()
-            best = measured[0], step, {name: w.cpu().clone() for name, w in weights.items()}
-            waited = 0
-        else:
-            waited += 1
-            if objective["patience"] is not None and waited >= objective["patience"]:
-                log.info("no lower validation loss in %d validations: enough", waited)
+    training = _Training(accelerator, start, backbone, objective, steps, seed)
+    identity = _identity(start, lists, backbone, objective, seed)
+    training.load(state, identity)
+    progress, told = (
+        Progress(steps - training.step, "steps"),
+        _Events(accelerator, events, training),
+    )
+    saved = time.monotonic()
+    with _Signals() as signals:
+        for step, epoch, batch in _batches(
+            train, objective["queries_per_batch"], training.step, steps
+        ):
+            if training.is_enough():
                 break
-
-    model = accelerator.unwrap_model(model).cpu()
-    model.load_state_dict(best[2])
+            training.make_step(step, encoder, batch, compute)
+            progress.add(1, f"loss {training.losses[-1]:.4f}")
+            if step % objective["validate_every"] == 0 or step == steps:
+                training.validate(epoch, encoder, held_out, compute)
+                told.add(training.rows[-1])
+            due = time.monotonic() - saved >= 60 * compute["save_every_minutes"]
+            stop, due = _any(accelerator, signals.received, due)
+            if stop or due:
+                training.save(state, identity)
+                saved = time.monotonic()
+            if stop:
+                log.info("stopped after step %d: the same command goes on from there", step)
+                raise SystemExit(128 + stop)
+    told.close()
+    if not accelerator.is_main_process:
+        return
+    model = training.best_model()
     with complete(output) as part:
-        _save(part, model, tokenizer, encoder, rows)
+        _save(part, model, tokenizer, encoder, training.rows)
         counts = {
-            "best_step": best[1],
-            "steps": step,
+            "best_step": training.best[1],
+            "steps": training.step,
             "train_lists": len(train.usable),
-            "left_out": len(train.lists) - len(train.usable),
+            "left_out": left_out,
             "valid_lists": len(held_out),
         }
-        write_model_card(part, about, backbone, objective, seed, counts, rows[-1], COLUMNS)
+        write_model_card(part, about, backbone, objective, seed, counts, training.rows[-1], COLUMNS)
+    Path(state).unlink(missing_ok=True)
+
+
+class _Training:
+    """A model with all that changes while it is trained."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        start: str | os.PathLike | None,
+        backbone: Mapping,
+        objective: Mapping,
+        steps: int,
+        seed: int,
+    ):
+        self.accelerator, self.objective, self.seed = accelerator, objective, seed
+        self.model = _start_model(start, backbone, seed).to(accelerator.device)
+        self.optimizer = accelerator.prepare_optimizer(_optimizer(self.model, objective))
+        self.schedule = _schedule(self.optimizer, objective, steps)
+        self.step, self.waited, self.rows = 0, 0, []
+        self.best, self.best_weights = None, {}
+        self._count_anew()
+
+    def _count_anew(self) -> None:
+        """Losses and speed are those since the last validation."""
+        self.losses, self.pairs, self.tokens, self.seconds, self.norm = [], 0, 0, 0.0, 0.0
+
+    def make_step(
+        self, step: int, encoder: PairEncoder, batch: list[TrainingList], compute: Mapping
+    ) -> None:
+        """One step of the optimiser, on the mean loss of the batch."""
+        begin = time.monotonic()
+        _seed_dropout(self.seed, step, self.accelerator.process_index)
+        self.model.train()
+        loss, pairs, tokens = _backward(
+            self.accelerator, self.model, encoder, batch, self.objective, compute
+        )
+        clip = self.objective["gradient_clip"]
+        self.norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), clip))
+        self.rate = self.schedule.get_last_lr()[0]
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        self.step = step
+        self.losses.append(loss)
+        self.pairs, self.tokens = self.pairs + pairs, self.tokens + tokens
+        self.seconds += time.monotonic() - begin
+
+    def validate(
+        self, epoch: int, encoder: PairEncoder, held_out: list[TrainingList], compute: Mapping
+    ) -> None:
+        """Add a row to training.csv; keep the weights if they are the best so far."""
+        measured = _validate(
+            self.accelerator, self.model, encoder, held_out, self.objective, compute
+        )
+        speed = [self.pairs / self.seconds, self.tokens / self.seconds]
+        row = [self.step, epoch, float(np.mean(self.losses)), *measured, self.rate, self.norm]
+        self.rows.append([*row, *speed, _peak_memory(self.accelerator.device)])
+        log.info(
+            "step %d: loss %.4f, validation loss %.4f, nDCG@10 %.4f", self.step, row[2], *measured
+        )
+        if self.best is None or not held_out or measured[0] < self.best[0]:
+            self.best, self.waited = (measured[0], self.step), 0
+            weights = self.model.state_dict()
+            self.best_weights = {name: w.cpu().clone() for name, w in weights.items()}
+        else:
+            self.waited += 1
+        if self.is_enough():
+            log.info("no lower validation loss in %d validations: enough", self.waited)
+        self._count_anew()
+
+    def is_enough(self) -> bool:
+        patience = self.objective["patience"]
+        return patience is not None and self.waited >= patience
+
+    def best_model(self) -> PreTrainedModel:
+        """Return the model with the best weights, on the CPU."""
+        self.model.cpu().load_state_dict(self.best_weights)
+        return self.model
+
+    NOTES = "step", "waited", "rows", "best", "losses", "pairs", "tokens", "seconds"
+
+    def save(self, path: str | os.PathLike, identity: str) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        notes = {name: getattr(self, name) for name in self.NOTES}
+        notes["scaler"] = self.accelerator.scaler and self.accelerator.scaler.state_dict()
+        save_state(path, identity, self.model, self.optimizer, self.best_weights, notes)
+        log.info("state saved after step %d", self.step)
+
+    def load(self, path: str | os.PathLike, identity: str) -> None:
+        """Go on where a training of the same identity was saved, if one was."""
+        found = load_state(path, identity, self.model, self.optimizer)
+        if not found:
+            return
+        self.best_weights, notes = found
+        scaler = notes.pop("scaler")
+        if scaler and self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(scaler)
+        for name, value in notes.items():
+            setattr(self, name, value)
+        rates = [rate * self.schedule.lr_lambdas[0](self.step) for rate in self.schedule.base_lrs]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        position = {"last_epoch": self.step, "_step_count": self.step + 1, "_last_lr": rates}
+        self.schedule.load_state_dict(position | {"lr_lambdas": [None]})
+        log.info("going on after step %d", self.step)
+
+
+class _Signals:
+    """Takes note of SIGTERM and SIGINT, and tells them on, instead of dying of them at once."""
+
+    def __init__(self, tell: Callable[[int], None] | None = None):
+        self.received, self.tell = 0, tell
+
+    def __enter__(self) -> "_Signals":
+        self.before = {name: signal.signal(name, self._note) for name in STOPPING}
+        return self
+
+    def _note(self, number: int, _frame) -> None:
+        self.received = number
+        if self.tell:
+            self.tell(number)
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+class _Events:
+    """What TensorBoard shows: the columns of training.csv over the steps."""
+
+    def __init__(self, accelerator: Accelerator, folder: str | os.PathLike, training: _Training):
+        self.writer = None
+        if accelerator.is_main_process:
+            self.writer = SummaryWriter(folder, purge_step=training.step + 1)
+
+    def add(self, row: list[float]) -> None:
+        if self.writer:
+            for name, value in zip(COLUMNS[1:], row[1:], strict=True):
+                self.writer.add_scalar(name, value, row[0])
+
+    def close(self) -> None:
+        if self.writer:
+            self.writer.close()
+
+
+def _accelerator(compute: Mapping) -> Accelerator:
+    device = pick_device(compute["threads"])
+    precision = "no" if device.type == "cpu" else compute["precision"].replace("fp32", "no")
+    return Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
+
+
+def _identity(
+    start: str | os.PathLike | None,
+    lists: str | os.PathLike,
+    backbone: Mapping,
+    objective: Mapping,
+    seed: int,
+) -> str:
+    """What tells a training from others: its settings, and the inputs it was given."""
+    files = [Path(lists, "stats.json"), *([Path(start, "model.safetensors")] if start else [])]
+    made = [(str(file), file.stat().st_mtime_ns) for file in files]
+    settings = json.dumps([dict(backbone), dict(objective), seed, made], sort_keys=True)
+    return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def _any(accelerator: Accelerator, *flags: int) -> list[int]:
+    """The flags as they are in any of the processes."""
+    if accelerator.num_processes == 1:
+        return list(flags)
+    given = torch.tensor([float(flag) for flag in flags], device=accelerator.device)
+    return accelerator.gather(given[None]).amax(dim=0).int().tolist()
 
 
 def _sampler(folder: Path, objective: Mapping, seed: int) -> ListSampler:
@@ -139,6 +312,7 @@ def _sampler(folder: Path, objective: Mapping, seed: int) -> ListSampler:
         objective["list_size"],
         objective["sample_depth"],
         seed,
+        objective["negatives"],
     )
 
 
@@ -207,21 +381,22 @@ def _steps(objective: Mapping, lists: int) -> int:
 
 
 def _batches(
-    sampler: ListSampler, size: int, steps: int
+    sampler: ListSampler, size: int, done: int, steps: int
 ) -> Iterator[tuple[int, int, list[TrainingList]]]:
-    """Yield (step, epoch, lists) from step 1 on; an epoch's last batch may be smaller."""
-    per_epoch = -(-len(sampler.usable) // size)
-    for step in range(1, steps + 1):
+    """Yield (step, epoch, lists) after the steps done; an epoch's last batch may be smaller."""
+    per_epoch, order_of = -(-len(sampler.usable) // size), None
+    for step in range(done + 1, steps + 1):
         epoch, place = 1 + (step - 1) // per_epoch, (step - 1) % per_epoch
-        if place == 0:
-            order = sampler.order(epoch)
+        if epoch != order_of:
+            order, order_of = sampler.order(epoch), epoch
         chosen = order[place * size : (place + 1) * size]
         yield step, epoch, [sampler.sample(i, epoch) for i in chosen]
 
 
-def _seed_everything(seed: int, step: int) -> None:
-    """Dropout draws from torch's own generators: give them a state that only the step decides."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]))
+def _seed_dropout(seed: int, step: int, process: int) -> None:
+    """Dropout draws from torch's own generators: give them a state that only these decide."""
+    state = np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0]))
 
 
 def _backward(
@@ -234,17 +409,86 @@ def _backward(
 ) -> tuple[float, int, int]:
     """Accumulate the gradient of the batch's mean loss; return the loss, its pairs and tokens.
 
-    As many lists as ``tokens_in_memory`` allows keep their graph at a time; then it is freed.
+    As many lists as ``tokens_in_memory`` allows keep their graph at a time; then it is freed. A
+    single list beyond that goes by gradient caching.
     """
     total, pairs, tokens = 0.0, 0, 0
-    for lists, lengths in _chunks(encoder, batch, compute["tokens_in_memory"]):
-        with accelerator.autocast():
-            losses = _losses(model, encoder, lists, objective, compute)
-        loss = losses.sum() / len(batch)
-        accelerator.backward(loss)
+    mine = batch[accelerator.process_index :: accelerator.num_processes]
+    for lists, lengths in _chunks(encoder, mine, compute["tokens_in_memory"]):
+        if lengths.sum() > compute["tokens_in_memory"]:
+            loss = _backward_cached(
+                accelerator, model, encoder, lists, len(batch), objective, compute
+            )
+        else:
+            with accelerator.autocast():
+                scores = _scores(model, encoder, lists, compute)
+            loss = _losses(scores, lists, objective).sum() / len(batch)
+            accelerator.backward(loss)
         total += float(loss.detach())
         pairs, tokens = pairs + len(lengths), tokens + int(lengths.sum())
-    return total, pairs, tokens
+    return _summed(accelerator, model, total, pairs, tokens)
+
+
+def _backward_cached(
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    encoder: PairEncoder,
+    lists: list[TrainingList],
+    batch_size: int,
+    objective: Mapping,
+    compute: Mapping,
+) -> Tensor:
+    """Accumulate the gradient of lists whose graph does not fit into memory; return their loss.
+
+    First the scores without a graph, and from these the loss and its gradient by score; then one
+    micro-batch after the other once more, with the same dropout, whose graph carries that gradient
+    on to the weights: Gao et al.: "Scaling Deep Contrastive Learning Batch Size under Memory
+    Limited Setup" (RepL4NLP 2021).
+    """
+    queries, passages = _pairs(lists)
+    lengths = encoder.lengths(queries, passages)
+    batches = list(token_budget_batches(lengths, compute["tokens_per_batch"]))
+    scores, states = torch.zeros(len(queries), device=model.device), []
+    with torch.no_grad(), accelerator.autocast():
+        for some in batches:
+            states.append(_generators(model.device))
+            scores[some] = score_batch(model, encoder, queries[some], passages[some])
+    loss = _losses(scores.requires_grad_(), lists, objective).sum() / batch_size
+    (gradient,) = torch.autograd.grad(loss, scores)
+    for some, state in zip(batches, states, strict=True):
+        _set_generators(model.device, state)
+        with accelerator.autocast():
+            again = score_batch(model, encoder, queries[some], passages[some])
+        accelerator.backward((again * gradient[some]).sum())
+    return loss
+
+
+def _generators(device: torch.device) -> tuple[Tensor, ...]:
+    on_gpu = (torch.cuda.get_rng_state(device),) if device.type == "cuda" else ()
+    return torch.get_rng_state(), *on_gpu
+
+
+def _set_generators(device: torch.device, state: tuple[Tensor, ...]) -> None:
+    torch.set_rng_state(state[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[1], device)
+
+
+def _summed(
+    accelerator: Accelerator, model: PreTrainedModel, *totals: float
+) -> tuple[float, int, int]:
+    """Sum gradients, loss, pairs and tokens over the processes."""
+    if accelerator.num_processes > 1:
+        trained = [weights for weights in model.parameters() if weights.requires_grad]
+        for weights in trained:  # a process may have had no list
+            weights.grad = torch.zeros_like(weights) if weights.grad is None else weights.grad
+        flat = accelerator.reduce(torch.cat([weights.grad.flatten() for weights in trained]))
+        parts = flat.split([weights.numel() for weights in trained])
+        for weights, part in zip(trained, parts, strict=True):
+            weights.grad.copy_(part.view_as(weights))
+        totals = torch.tensor(totals, dtype=torch.float64, device=accelerator.device)
+        totals = accelerator.reduce(totals).tolist()
+    return totals[0], int(totals[1]), int(totals[2])
 
 
 def _chunks(
@@ -259,37 +503,38 @@ def _chunks(
             chunk, lengths = [], []
         chunk.append(item)
         lengths.append(own)
-    yield chunk, np.concatenate(lengths)
+    if chunk:
+        yield chunk, np.concatenate(lengths)
 
 
-def _losses(
-    model: PreTrainedModel,
-    encoder: PairEncoder,
-    lists: list[TrainingList],
-    objective: Mapping,
-    compute: Mapping,
-) -> Tensor:
-    scores, relevances, mask = _score_lists(model, encoder, lists, compute)
-    return LOSSES[objective["loss"]](scores, relevances, mask)
-
-
-def _score_lists(
-    model: PreTrainedModel, encoder: PairEncoder, lists: list[TrainingList], compute: Mapping
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores, relevances and mask of the lists, padded to (lists, longest list)."""
-    sizes = np.array([len(item.passages) for item in lists])
+def _pairs(lists: list[TrainingList]) -> tuple[np.ndarray, np.ndarray]:
+    """Query and passage numbers of the lists' pairs, one list after the other."""
+    sizes = [len(item.passages) for item in lists]
     queries = np.repeat([item.query for item in lists], sizes)
-    passages = np.concatenate([item.passages for item in lists]).astype(np.int64)
-    flat = score_pairs(model, encoder, queries, passages, compute["tokens_per_batch"])
-    mask = torch.from_numpy(np.arange(sizes.max()) < sizes[:, None]).to(flat.device)
-    relevances = torch.from_numpy(np.concatenate([item.relevances for item in lists]))
-    scores = flat.new_zeros(mask.shape).masked_scatter(mask, flat)
-    relevances = flat.new_zeros(mask.shape).masked_scatter(mask, relevances.to(flat))
-    return scores, relevances, mask
+    return queries, np.concatenate([item.passages for item in lists]).astype(np.int64)
+
+
+def _scores(
+    model: PreTrainedModel, encoder: PairEncoder, lists: list[TrainingList], compute: Mapping
+) -> Tensor:
+    """Scores of the lists' pairs, one list after the other."""
+    return score_pairs(model, encoder, *_pairs(lists), compute["tokens_per_batch"])
+
+
+def _losses(scores: Tensor, lists: list[TrainingList], objective: Mapping) -> Tensor:
+    """The loss of each list, from the scores of their pairs."""
+    sizes = np.array([len(item.passages) for item in lists])
+    mask = torch.from_numpy(np.arange(sizes.max()) < sizes[:, None]).to(scores.device)
+    relevances = torch.from_numpy(np.concatenate([item.relevances for item in lists])).to(scores)
+    padded = scores.new_zeros(mask.shape)
+    return LOSSES[objective["loss"]](
+        padded.masked_scatter(mask, scores), padded.masked_scatter(mask, relevances), mask
+    )
 
 
 @torch.no_grad()
 def _validate(
+    accelerator: Accelerator,
     model: PreTrainedModel,
     encoder: PairEncoder,
     lists: list[TrainingList],
@@ -298,39 +543,26 @@ def _validate(
 ) -> tuple[float, float]:
     """Mean loss and nDCG@10 (linear gains) of the held-out lists; nan without any."""
     model.eval()
-    losses, ndcgs = [], []
-    for first in range(0, len(lists), VALIDATION_LISTS_AT_ONCE):
-        some = lists[first : first + VALIDATION_LISTS_AT_ONCE]
-        scores, relevances, mask = _score_lists(model, encoder, some, compute)
-        losses += LOSSES[objective["loss"]](scores, relevances, mask).tolist()
-        for row, item in zip(scores.cpu().numpy(), some, strict=True):
-            scored = row[: len(item.passages)]
-            ndcgs.append(ndcg_score(item.relevances[None], scored[None], k=10))
-    return (float(np.mean(losses)), float(np.mean(ndcgs))) if lists else (np.nan, np.nan)
+    totals = torch.zeros(2, dtype=torch.float64)
+    mine = lists[accelerator.process_index :: accelerator.num_processes]
+    for first in range(0, len(mine), VALIDATION_LISTS_AT_ONCE):
+        some = mine[first : first + VALIDATION_LISTS_AT_ONCE]
+        with accelerator.autocast():
+            scores = _scores(model, encoder, some, compute)
+        totals[0] += _losses(scores, some, objective).sum().item()
+        ends = np.cumsum([len(item.passages) for item in some])[:-1]
+        for item, scored in zip(some, np.split(scores.cpu().numpy(), ends), strict=True):
+            gains = item.relevances - min(item.relevances.min(), 0)  # scores may be negative
+            totals[1] += ndcg_score(gains[None], scored[None], k=10)
+    totals = accelerator.reduce(totals.to(accelerator.device)) / max(len(lists), 1)
+    return tuple(totals.tolist()) if lists else (np.nan, np.nan)
 
 
-class _Since:
-    """Loss and speed since the last validation."""
-
-    def __init__(self):
-        self.begin, self.losses, self.pairs, self.tokens = time.monotonic(), [], 0, 0
-
-    def add(self, loss: float, pairs: int, tokens: int) -> None:
-        self.losses.append(loss)
-        self.seconds = time.monotonic() - self.begin
-        self.pairs, self.tokens = self.pairs + pairs, self.tokens + tokens
-
-    @property
-    def loss(self) -> float:
-        return float(np.mean(self.losses))
-
-    def speed(self, device: torch.device) -> list[float]:
-        """Pairs/s and tokens/s of the steps, and the peak memory in MB (of the GPU, if any)."""
-        if device.type == "cuda":
-            memory = torch.cuda.max_memory_allocated() / 1e6
-        else:
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        return [self.pairs / self.seconds, self.tokens / self.seconds, memory]
+def _peak_memory(device: torch.device) -> float:
+    """In MB, of the GPU if there is one."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def _save(folder: Path, model: PreTrainedModel, tokenizer, encoder: PairEncoder, rows) -> None:
@@ -355,3 +587,44 @@ def _short(value: float) -> str:
     if isinstance(value, int):
         return str(value)
     return "" if np.isnan(value) else f"{value:.6g}"
+
+
+# --- several processes ---------------------------------------------------------------------------
+
+
+def fine_tune_in_processes(processes: int, log_file: str | os.PathLike, job: str, **settings):
+    """Call ``fine_tune`` in so many processes, each with its own GPU where there are some.
+
+    Args:
+        log_file, job: where the processes log, as ``log.start`` takes them.
+        settings: the arguments of ``fine_tune``.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"log": [str(log_file), job], "settings": settings}, file, default=str)
+        file.flush()
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc-per-node", str(processes), "-m", "restage.training", file.name]
+        process = subprocess.Popen(command)
+        before = {
+            name: signal.signal(name, lambda n, _: process.send_signal(n)) for name in STOPPING
+        }
+        try:
+            code = process.wait()
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+    if code:
+        raise SystemExit(code)
+
+
+def _main(path: str) -> None:
+    given = json.loads(Path(path).read_text())
+    logs.start(*given["log"], append=True)
+    if os.environ["RANK"] != "0":
+        log.setLevel("WARNING")
+    fine_tune(**given["settings"])
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

@@ -1,0 +1,87 @@
+"""Leases on GPUs, so that two jobs on one machine never compute on the same device.
+
+This module imports neither torch nor anything that does: CUDA_VISIBLE_DEVICES counts only if it is
+set before.
+"""
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+WAIT_SECONDS = 1.0
+
+
+def devices_here() -> list[str]:
+    """Return the GPUs of this machine that this process may use, by number or UUID."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [device.strip() for device in visible.split(",") if device.strip()]
+    numbers = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
+    return sorted((number[1] for number in numbers if number), key=int)
+
+
+@contextmanager
+def leased(
+    count: int,
+    jobs_per_gpu: int = 1,
+    devices: Sequence[str] | None = None,
+    folder: str | os.PathLike | None = None,
+) -> Iterator[list[str]]:
+    """Hold ``count`` devices, waiting until so many are free, and set CUDA_VISIBLE_DEVICES.
+
+    A lease is a locked file: when a process ends, however it ends, the system unlocks it. Under a
+    scheduler (SLURM) its choice stands. A job that asks for none sees none.
+
+    Args:
+        jobs_per_gpu: leases that one device has, for models so small that several fit.
+        devices: what there is to lease; by default what this machine has.
+        folder: where the locked files are, common to all that share the devices; by default one in
+            the machine's temporary folder.
+    """
+    devices = devices_here() if devices is None else list(devices)
+    if not devices or "SLURM_JOB_ID" in os.environ:
+        yield devices
+        return
+    count = min(count, len(devices))
+    folder = Path(folder or Path(tempfile.gettempdir()) / "restage-leases")
+    folder.mkdir(parents=True, exist_ok=True)
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    with ExitStack() as held:
+        # One at a time chooses: two that each hold one of two devices would wait for ever.
+        with FileLock(folder / "choice.lock", mode=0o666):
+            chosen = _choose(held, count, jobs_per_gpu, devices, folder) if count else []
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+        try:
+            yield chosen
+        finally:
+            if before is None:
+                del os.environ["CUDA_VISIBLE_DEVICES"]
+            else:
+                os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def _choose(
+    held: ExitStack, count: int, jobs_per_gpu: int, devices: Sequence[str], folder: Path
+) -> list[str]:
+    """Lock a place on each of ``count`` different devices, emptier ones first."""
+    chosen: list[str] = []
+    while True:
+        for place in range(jobs_per_gpu):
+            for device in devices:
+                if device in chosen:
+                    continue
+                lock = FileLock(folder / f"{device}.{place}.lock", timeout=0, mode=0o666)
+                try:
+                    held.enter_context(lock)
+                except Timeout:
+                    continue
+                chosen.append(device)
+                if len(chosen) == count:
+                    return sorted(chosen, key=list(devices).index)
+        time.sleep(WAIT_SECONDS)
