@@ -5,8 +5,10 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -27,15 +29,29 @@ TRECQA = ROOT.parent / "shared/data/trecqa"
 RECIPES = ["CL", "KD", "CL-KD", "KD-CL-mined", "distil"]
 
 
-def snakemake(folder, *targets, cores=2, config="config.yaml", dry=False):
-    """Run snakemake in ``folder``; returns the finished process, its output as text."""
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "random"}
+
+
+def snakemake_command(folder, cores=2, config="config.yaml"):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--cores", str(cores), "--configfile", str(config)]
-    command += ["--dry-run"] if dry else []
+    return [
+        *command,
+        "--directory",
+        str(folder),
+        "--cores",
+        str(cores),
+        "--configfile",
+        str(config),
+    ]
+
+
+def snakemake(folder, *targets, dry=False, **options):
+    """Run snakemake in ``folder``; returns the finished process, its output as text."""
+    command = snakemake_command(folder, **options) + (["--dry-run"] if dry else [])
     return subprocess.run(
         [*command, "--", *targets] if targets else command,
         cwd=folder,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "random"},
+        env=os.environ | ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -168,7 +184,40 @@ def test_every_file_of_the_contract_is_there(grid):
     missing = [name for name in expected_files() if not (grid / "out" / name).is_file()]
     assert missing == []
     leftovers = [path for path in (grid / "out").rglob("*.part*")]
+    leftovers += [path for path in (grid / "out/training_states").rglob("42")]
     assert leftovers == []
+    assert list((grid / "out/tensorboard/tiny/KD-CL/42").iterdir())
+
+
+def test_a_workflow_killed_while_it_trains_goes_on_from_there(small_grid, tmp_path):
+    folder = small_grid(tmp_path)
+    config = read_config(folder)
+    config["compute"]["save_every_minutes"] = 0
+    config["objectives"]["CL"]["max_steps"] = 40
+    write_config(folder, config)
+    target, log = "out/models/tiny/CL/42", folder / "out/logs/models/tiny/CL/42.log"
+    command = [*snakemake_command(folder), "--", target]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | ENVIRONMENT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+    while not log.exists() or "state saved after step 3" not in log.read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(
+        [*snakemake_command(folder), "--unlock"],
+        cwd=folder,
+        env=os.environ | ENVIRONMENT,
+        check=True,
+    )
+    make(folder, target)
+    assert "going on after step" in log.read_text()
+    assert (folder / target / "model.safetensors").is_file()
 
 
 def test_a_recipe_s_intermediate_stages_are_models_too(grid):
