@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all --quiet rules host
 
-.PHONY: setup demo test lint paper clean
+.PHONY: setup demo test lint bench paper clean
 
 setup: .venv/ready
 
@@ -29,6 +29,13 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+# Speed and memory against the usual ways, each pair in one run; about fifteen minutes.
+bench: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(BIN)/python benchmarks/ranked_lists.py
+	$(BIN)/python benchmarks/tokens.py
+	$(BIN)/python benchmarks/training.py
 
 # The paper's whole grid: needs GPUs (GPUS=2 for two), the network and days.
 GPUS ?= 1

@@ -7,9 +7,10 @@ loss. The peers:
 - published: the lists of a batch are tokenised on the fly, padded together to the longest pair and
   scored in one forward pass, in the way of the study's scripts;
 - sentence-transformers: CrossEncoderTrainer with ListNetLoss (labels so far apart that their
-  softmax is the relevant passage alone, which makes the two losses one).
+  softmax is the relevant passage alone, which makes the two losses one), with the loss's own
+  default of as many pairs per forward pass as there are lists.
 
-    python benchmarks/training.py [--lists 4] [--size 16] [--steps 3] [--threads 2]
+    python benchmarks/training.py [--lists 2] [--size 100] [--steps 2] [--threads 2]
 
 Prints pairs per second, the ratios, the loss of each on the first batch with the same weights, and
 which part of the machine's own rate of multiplications (of a 2048 x 2048 float32 product) ours
@@ -42,7 +43,7 @@ OBJECTIVE = {"loss": "localized_contrastive"}
 class Lists:
     """Generated lists as texts and as numbers: ``batches[i]`` is a list of training lists."""
 
-    def __init__(self, folder: Path, lists: int, size: int, steps: int, words: int = 55):
+    def __init__(self, folder: Path, lists: int, size: int, steps: int, words: int = 56):
         rng = np.random.default_rng(42)
         tokenizer = load_tokenizer(MODEL)
         vocabulary = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
@@ -52,7 +53,7 @@ class Lists:
 
         count = lists * steps
         self.queries = texts(count, rng.integers(3, 10, count))
-        lengths = np.clip(rng.lognormal(np.log(words), 0.5, count * size), 8, 240).astype(int)
+        lengths = np.clip(rng.lognormal(np.log(words), 0.55, count * size), 8, 300).astype(int)
         self.passages = texts(count * size, lengths)
         for name, given in (("queries", self.queries), ("passages", self.passages)):
             write_texts(folder / name, ((str(i), text) for i, text in enumerate(given)))
@@ -247,9 +248,9 @@ def one_step(given: argparse.Namespace, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lists", type=int, default=4, help="per step")
-    parser.add_argument("--size", type=int, default=16, help="passages per list")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--lists", type=int, default=2, help="per step")
+    parser.add_argument("--size", type=int, default=100, help="passages per list")
+    parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens-per-batch", type=int, default=1024)
     parser.add_argument("--tokens-in-memory", type=int, default=16384)

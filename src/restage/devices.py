@@ -50,12 +50,13 @@ def leased(
         return
     count = min(count, len(devices))
     folder = Path(folder or Path(tempfile.gettempdir()) / "restage-leases")
-    folder.mkdir(parents=True, exist_ok=True)
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     with ExitStack() as held:
-        # One at a time chooses: two that each hold one of two devices would wait for ever.
-        with FileLock(folder / "choice.lock", mode=0o666):
-            chosen = _choose(held, count, jobs_per_gpu, devices, folder) if count else []
+        with _files_for_everybody():
+            folder.mkdir(parents=True, exist_ok=True)
+            # One at a time chooses: two that each hold one of two devices would wait for ever.
+            with FileLock(folder / "choice.lock", mode=0o666):
+                chosen = _choose(held, count, jobs_per_gpu, devices, folder) if count else []
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         try:
             yield chosen
@@ -64,6 +65,16 @@ def leased(
                 del os.environ["CUDA_VISIBLE_DEVICES"]
             else:
                 os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+@contextmanager
+def _files_for_everybody() -> Iterator[None]:
+    """Other users of the machine have to be able to lock the same files."""
+    mask = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(mask)
 
 
 def _choose(

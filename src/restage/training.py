@@ -92,11 +92,8 @@ def fine_tune(
     training = _Training(accelerator, start, backbone, objective, steps, seed)
     identity = _identity(start, lists, backbone, objective, seed)
     training.load(state, identity)
-    progress, told = (
-        Progress(steps - training.step, "steps"),
-        _Events(accelerator, events, training),
-    )
-    saved = time.monotonic()
+    progress, saved = Progress(steps - training.step, "steps"), time.monotonic()
+    told = _Events(accelerator, events, training)
     with _Signals() as signals:
         for step, epoch, batch in _batches(
             train, objective["queries_per_batch"], training.step, steps
