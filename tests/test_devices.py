@@ -57,6 +57,13 @@ def test_processes_that_race_never_share_a_device(start, count, jobs_per_gpu):
         assert at_once <= jobs_per_gpu
 
 
+def test_a_job_without_a_gpu_does_not_wait_for_one(start):
+    holder = start(3, 1, 600)
+    assert holder.stdout.readline() == "holds\n"
+    start(1, 1, 0)
+    assert "holds" in start(0, 1, 0).communicate(timeout=30)[0]
+
+
 def test_a_killed_process_gives_its_device_back(start):
     holder = start(3, 1, 600)
     assert holder.stdout.readline() == "holds\n"

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -52,11 +53,7 @@ def leased(
     folder = Path(folder or Path(tempfile.gettempdir()) / "restage-leases")
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     with ExitStack() as held:
-        with _files_for_everybody():
-            folder.mkdir(parents=True, exist_ok=True)
-            # One at a time chooses: two that each hold one of two devices would wait for ever.
-            with FileLock(folder / "choice.lock", mode=0o666):
-                chosen = _choose(held, count, jobs_per_gpu, devices, folder) if count else []
+        chosen = _chosen(held, count, jobs_per_gpu, devices, folder) if count else []
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         try:
             yield chosen
@@ -77,22 +74,29 @@ def _files_for_everybody() -> Iterator[None]:
         os.umask(mask)
 
 
-def _choose(
+def _chosen(
     held: ExitStack, count: int, jobs_per_gpu: int, devices: Sequence[str], folder: Path
 ) -> list[str]:
     """Lock a place on each of ``count`` different devices, emptier ones first."""
     chosen: list[str] = []
-    while True:
-        for place in range(jobs_per_gpu):
-            for device in devices:
-                if device in chosen:
-                    continue
-                lock = FileLock(folder / f"{device}.{place}.lock", timeout=0, mode=0o666)
-                try:
-                    held.enter_context(lock)
-                except Timeout:
-                    continue
-                chosen.append(device)
-                if len(chosen) == count:
-                    return sorted(chosen, key=list(devices).index)
-        time.sleep(WAIT_SECONDS)
+    with _files_for_everybody():
+        folder.mkdir(parents=True, exist_ok=True)
+        # One at a time chooses: two that each hold one of two devices would wait for ever.
+        with FileLock(folder / "choice.lock", mode=0o666):
+            while True:
+                for place, device in product(range(jobs_per_gpu), devices):
+                    lock = FileLock(folder / f"{device}.{place}.lock", timeout=0, mode=0o666)
+                    if device in chosen or not _entered(held, lock):
+                        continue
+                    chosen.append(device)
+                    if len(chosen) == count:
+                        return sorted(chosen, key=devices.index)
+                time.sleep(WAIT_SECONDS)
+
+
+def _entered(held: ExitStack, lock: FileLock) -> bool:
+    try:
+        held.enter_context(lock)
+    except Timeout:
+        return False
+    return True
