@@ -61,6 +61,7 @@ def test_a_job_without_a_gpu_does_not_wait_for_one(start):
     holder = start(3, 1, 600)
     assert holder.stdout.readline() == "holds\n"
     start(1, 1, 0)
+    time.sleep(1)  # so that this one waits already
     assert "holds" in start(0, 1, 0).communicate(timeout=30)[0]
 
 
