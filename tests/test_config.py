@@ -195,6 +195,15 @@ def test_each_mistake_in_a_teacher_is_one_line_with_its_place(config, tmp_path, 
     assert expected in problem(config, tmp_path)
 
 
+def test_labels_from_scores_need_lists_with_scores(config, tmp_path):
+    files = {part: {"url": "http://localhost"} for part in ("permutations", "candidates")}
+    lists = {"format": "rankgpt", **files, "collection": "mine"}
+    lists["queries"] = config["ranked_lists"]["lists"]["queries"]
+    config["ranked_lists"]["rankgpt"] = lists
+    config["objectives"]["KD"] |= {"ranked_lists": "rankgpt", "labels": "scores"}
+    assert "'rankgpt' have ranks, but no scores" in problem(config, tmp_path)
+
+
 def test_objectives_that_extend_each_other(config, tmp_path):
     change(config, "objectives", "CL", "extends", value="KD")
     assert "extends itself" in problem(config, tmp_path)

@@ -328,13 +328,11 @@ def _objectives(config: dict) -> None:
     for name, objective in config["objectives"].items():
         key = ("objectives", name)
         lists = config["ranked_lists"][objective["ranked_lists"]]
-        if (
-            objective["labels"] == "qrels"
-            and not origin(config, objective["ranked_lists"])["qrels"]
-        ):
-            raise _Wrong(
-                (*key, "labels"), f"ranked lists '{objective['ranked_lists']}' have no qrels"
-            )
+        trained_on = objective["ranked_lists"]
+        if objective["labels"] == "qrels" and not origin(config, trained_on)["qrels"]:
+            raise _Wrong((*key, "labels"), f"ranked lists '{trained_on}' have no qrels")
+        if objective["labels"] == "scores" and lists["format"] == "rankgpt":
+            raise _Wrong((*key, "labels"), f"ranked lists '{trained_on}' have ranks, but no scores")
         if objective["max_steps"] is None and objective["epochs"] is None:
             raise _Wrong(key, "give max_steps or epochs, so that training ends")
         deepest = objective["sample_depth"] or lists.get("depth", objective["list_size"])

@@ -365,24 +365,27 @@ def ingest(
             train, valid = train_test_split(
                 train, test_size=valid_fraction, random_state=split_seed
             )
-        columns.split({part / "train": train, part / "valid": valid})
-        columns.remove()
-        result = _summary(stats, kept, len(train), len(valid))
-        (part / "stats.json").write_text(json.dumps(result, indent=2) + "\n")
-    return result
+        return _finish(part, columns, train, valid, stats)
 
 
-def _summary(stats: Stats, kept: int, train: int, valid: int) -> dict:
-    return {
+def _finish(
+    folder: Path, columns: "_Columns", train: np.ndarray, valid: np.ndarray, stats: Stats
+) -> dict:
+    """Deal the columns out to train/ and valid/, and write and return stats.json."""
+    columns.split({folder / "train": train, folder / "valid": valid})
+    columns.remove()
+    result = {
         "lines": stats.lines,
         "lists": stats.lists,
-        "kept": kept,
-        "train": train,
-        "valid": valid,
+        "kept": len(train) + len(valid),
+        "train": len(train),
+        "valid": len(valid),
         "repaired": stats.repaired,
         "dropped": dict(sorted(stats.dropped.items())),
         "dropped_passages": dict(sorted(stats.dropped_passages.items())),
     }
+    (folder / "stats.json").write_text(json.dumps(result, indent=2) + "\n")
+    return result
 
 
 def _read_ahead(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -636,12 +639,8 @@ def rescore(
                     items = [lists[i] for i in some]
                     columns.append(_rescored(folder, items, score, depth, progress))
         train, kept = len(splits["train"]), len(columns.sizes())
-        columns.split({part / "train": np.arange(train), part / "valid": np.arange(train, kept)})
-        columns.remove()
         stats = Stats(lines=progress.total, lists=kept)
-        result = _summary(stats, kept, train, kept - train)
-        (part / "stats.json").write_text(json.dumps(result, indent=2) + "\n")
-    return result
+        return _finish(part, columns, np.arange(train), np.arange(train, kept), stats)
 
 
 def _rescored(

@@ -47,6 +47,13 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(model_folder(model), use_fast=True)
 
 
+def leave_out_segment_ids(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Have the tokenizer give no segment ids, also where it is loaded after it is saved."""
+    # Only what is among the initial arguments is saved, and then as the attribute says.
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+
+
 def write_tokens(
     folder: str | os.PathLike,
     texts: TextStore,

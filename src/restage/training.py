@@ -34,7 +34,13 @@ from restage.model_card import write_model_card
 from restage.ranked_lists import RankedLists
 from restage.sampling import VALIDATION, ListSampler, TrainingList
 from restage.scoring import load_model, pick_device, score_batch, score_pairs
-from restage.tokens import PairEncoder, TokenStore, load_tokenizer, token_budget_batches
+from restage.tokens import (
+    PairEncoder,
+    TokenStore,
+    leave_out_segment_ids,
+    load_tokenizer,
+    token_budget_batches,
+)
 from restage.training_state import load_state, save_state
 
 COLUMNS = ["step", "epoch", "loss", "valid_loss", "valid_nDCG@10", "learning_rate"]
@@ -570,9 +576,7 @@ def _save(folder: Path, model: PreTrainedModel, tokenizer, encoder: PairEncoder,
     model.save_pretrained(folder)
     tokenizer.model_max_length = encoder.room + encoder.special
     if not encoder.segment_ids:
-        # Only what is among the initial arguments is saved, and then as the attribute says.
-        tokenizer.model_input_names = ["input_ids", "attention_mask"]
-        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+        leave_out_segment_ids(tokenizer)
     tokenizer.save_pretrained(folder)
     with (folder / "training.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -602,14 +606,8 @@ def fine_tune_in_processes(processes: int, log_file: str | os.PathLike, job: str
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += ["--nproc-per-node", str(processes), "-m", "restage.training", file.name]
         process = subprocess.Popen(command)
-        before = {
-            name: signal.signal(name, lambda n, _: process.send_signal(n)) for name in STOPPING
-        }
-        try:
+        with _Signals(process.send_signal):
             code = process.wait()
-        finally:
-            for name, handler in before.items():
-                signal.signal(name, handler)
     if code:
         raise SystemExit(code)
 
