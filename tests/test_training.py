@@ -23,7 +23,6 @@ from transformers import (
 
 from restage import training
 from restage.errors import InputError
-from restage.log import Progress
 from restage.losses import LOSSES
 from restage.ranked_lists import Stats, ingest, read_trec_run
 from restage.sampling import TrainingList
@@ -36,6 +35,7 @@ COMPUTE = {
     "precision": "bf16",
     "tokens_per_batch": 256,
     "tokens_in_memory": 512,
+    "gpus_per_scoring": 0,
     "save_every_minutes": 10,
 }
 OBJECTIVE = {
@@ -451,6 +451,7 @@ def test_any_encoder_trains_and_loads_elsewhere_with_the_same_scores(
         max_length=32,
         segment_ids=False,
         compute=COMPUTE,
+        state=tmp_path / "state",
     )
     score_run(pairs, tmp_path / "s.parquet", scorer, query_texts, passage_texts)
     found = pd.read_parquet(tmp_path / "s.parquet")
@@ -502,12 +503,13 @@ def test_an_unknown_passage_is_told(tiny, data, token_store, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_teacher_sees_what_its_own_tokenizer_gives_it(tiny, token_store):
+def test_a_teacher_sees_what_its_own_tokenizer_gives_it(tiny, token_store, tmp_path):
     folder, pairs = tiny("bert"), (np.arange(20) % 7, np.arange(20))
     tokenizer = load_tokenizer(folder)
     stores = [token_store(texts, tokenizer).folder for texts in (QUERIES, PASSAGES)]
     settings = {"max_length": 32, "segment_ids": None, "compute": COMPUTE}
-    found = Scorer(folder, *stores, **settings)(*pairs, Progress(20, "pairs"))
+    with Scorer(folder, *stores, **settings, state=tmp_path / "state")(*pairs) as found:
+        assert found.dtype == np.float32
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     for query, passage, score in zip(*pairs, found, strict=True):
         inputs = tokenizer(QUERIES[query], PASSAGES[passage], return_tensors="pt")

@@ -1,6 +1,8 @@
 """Files and folders that are whole whenever they exist."""
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,6 +38,23 @@ def complete(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         _remove(part)
+
+
+def fingerprint(settings: object, *files: str | os.PathLike) -> str:
+    """Return what tells a computation from others: a hash of its settings (JSON) and its files.
+
+    Of a file, its name and the time it was made.
+    """
+    made = [(str(file), Path(file).stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(json.dumps([settings, made], sort_keys=True).encode()).hexdigest()
+
+
+def link(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -16,7 +15,7 @@ from joblib import Parallel, delayed
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from restage.errors import InputError
-from restage.files import complete
+from restage.files import complete, link
 from restage.log import Progress, log
 from restage.texts import TextStore
 
@@ -79,7 +78,7 @@ def write_tokens(
         if same:
             log.info("shares the tokens of %s, whose tokenizer does the same", same)
             for name in FILES:
-                _link(Path(same, name), part / name)
+                link(Path(same, name), part / name)
         else:
             _tokenise(part, texts, tokenizer, processes)
             (part / "tokenizer.sha256").write_text(identity + "\n")
@@ -99,13 +98,6 @@ def _is_same(other: Path, identity: str, texts: TextStore) -> bool:
     made = (other / "offsets.npy").stat().st_mtime_ns
     current = made >= (texts.folder / "texts.arrow").stat().st_mtime_ns
     return current and (other / "tokenizer.sha256").read_text().strip() == identity
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # not every file system has hard links
-        shutil.copy2(source, target)
 
 
 def _tokenise(folder: Path, texts: TextStore, tokenizer, processes: int) -> None:
@@ -259,13 +251,33 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int],
 def token_budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     """Yield indices of items, longest first, in batches of at most ``budget`` padded tokens.
 
-    Within a batch items are of nearly the same length, so that little is padding. An item longer
-    than the budget is a batch of its own. The longest come first: if memory does not suffice it
-    shows at once.
+    The lengths are cut into ranges, and batches are filled from one range each. An item longer than
+    the budget is a batch of its own. The longest come first: if memory does not suffice it shows
+    at once.
     """
     order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
+    for start, end in _length_ranges(lengths, budget):
         size = max(1, budget // int(lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
+        yield from np.array_split(order[start:end], -(-(end - start) // size))
+
+
+def _length_ranges(lengths: np.ndarray, budget: int) -> list[tuple[int, int]]:
+    """The ranges that cost least, as places among the items from longest to shortest.
+
+    A batch costs its padded tokens, and as much again as a sixteenth of the budget for being a
+    batch: narrow ranges leave little to pad, wide ones fill their batches.
+    """
+    values, counts = np.unique(-lengths, return_counts=True)
+    values, ends = -values, np.append(0, np.cumsum(counts))
+    costs, after = np.zeros(len(ends)), np.zeros(len(ends), dtype=int)
+    for first in reversed(range(len(values))):
+        items = ends[first + 1 :] - ends[first]
+        batches = -(-items // max(1, budget // values[first]))
+        cost = items * values[first] + batches * budget / 16 + costs[first + 1 :]
+        after[first] = first + 1 + np.argmin(cost)
+        costs[first] = cost.min()
+    ranges, first = [], 0
+    while first < len(values):
+        ranges.append((ends[first], ends[after[first]]))
+        first = after[first]
+    return ranges

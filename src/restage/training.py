@@ -5,7 +5,6 @@ gradients are summed before the step. A killed training goes on from its saved s
 """
 
 import csv
-import hashlib
 import json
 import os
 import resource
@@ -27,7 +26,7 @@ from transformers import PreTrainedModel, get_scheduler
 
 from restage import log as logs
 from restage.errors import InputError
-from restage.files import complete
+from restage.files import complete, fingerprint
 from restage.log import Progress, log
 from restage.losses import LOSSES
 from restage.model_card import write_model_card
@@ -295,9 +294,7 @@ def _identity(
 ) -> str:
     """What tells a training from others: its settings, and the inputs it was given."""
     files = [Path(lists, "stats.json"), *([Path(start, "model.safetensors")] if start else [])]
-    made = [(str(file), file.stat().st_mtime_ns) for file in files]
-    settings = json.dumps([dict(backbone), dict(objective), seed, made], sort_keys=True)
-    return hashlib.sha256(settings.encode()).hexdigest()
+    return fingerprint([dict(backbone), dict(objective), seed], *files)
 
 
 def _any(accelerator: Accelerator, *flags: int) -> list[int]:
@@ -416,6 +413,7 @@ def _backward(
     single list beyond that goes by gradient caching.
     """
     total, pairs, tokens = 0.0, 0, 0
+    _expect_rows(model)
     mine = batch[accelerator.process_index :: accelerator.num_processes]
     for lists, lengths in _chunks(encoder, mine, compute["tokens_in_memory"]):
         if lengths.sum() > compute["tokens_in_memory"]:
@@ -430,6 +428,17 @@ def _backward(
         total += float(loss.detach())
         pairs, tokens = pairs + len(lengths), tokens + int(lengths.sum())
     return _summed(accelerator, model, total, pairs, tokens)
+
+
+def _expect_rows(model: PreTrainedModel) -> None:
+    """On a CPU, have each micro-batch add to the gradient of the words that it has, no others.
+
+    Otherwise each makes a gradient of the whole vocabulary, nearly all zeros, and adds that.
+    """
+    words = model.get_input_embeddings()
+    words.sparse = model.device.type == "cpu"
+    if words.weight.grad is None:
+        words.weight.grad = torch.zeros_like(words.weight)
 
 
 def _backward_cached(

