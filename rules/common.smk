@@ -145,6 +145,11 @@ def local_file(lists, part):
     return config["ranked_lists"][lists][part].get("path") or f"<results>/downloads/{lists}/{part}"
 
 
+def state_of(kind, wildcards):
+    """What a killed job goes on from: beside the outputs, which Snakemake removes when one fails."""
+    return "/".join([config["results"], "states", kind, *wildcards])
+
+
 def growing(amount):
     """A resource that grows with each attempt at a job."""
     return lambda wildcards, attempt: amount * attempt

@@ -33,8 +33,7 @@ rule finetune:
     params:
         backbone=lambda w: config["backbones"][w.backbone],
         objective=lambda w: stage_of(w).objective,
-        # Beside the output, which Snakemake removes when a job fails.
-        state=lambda w: f"{config['results']}/training_states/{w.backbone}/{w.recipe}/{w.seed}",
+        state=lambda w: state_of("models", w),
         events=lambda w: f"{config['results']}/tensorboard/{w.backbone}/{w.recipe}/{w.seed}",
     script:
         "../workflow/scripts/finetune.py"

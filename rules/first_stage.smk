@@ -61,6 +61,7 @@ rule index:
         runtime=growing(1440),
     params:
         settings=lambda w: config["first_stages"][w.first_stage],
+        state=lambda w: state_of("indexes", w),
     script:
         "../workflow/scripts/index.py"
 

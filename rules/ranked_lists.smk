@@ -85,5 +85,6 @@ rule ranked_lists_from_model:
     params:
         settings=lambda w: config["ranked_lists"][w.lists],
         segment_ids=lambda w: teacher(w.lists)["segment_ids"],
+        state=lambda w: state_of("ranked_lists", w),
     script:
         "../workflow/scripts/teacher_lists.py"

@@ -34,6 +34,7 @@ rule score:
     params:
         rerank=config["rerank"],
         segment_ids=lambda w: config["backbones"][w.backbone]["segment_ids"],
+        state=lambda w: state_of("scores", w),
     script:
         "../workflow/scripts/score.py"
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import zipfile
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -440,7 +441,9 @@ def test_a_teacher_s_lists(tmp_path_factory, queries, passages, run, depth, seed
     )
     # Few values, so that some are equal.
     given_scores = np.random.default_rng(seed).integers(0, 4, size=(40, 60)).astype(np.float32)
-    counts = rescore(folder / "source", folder / "new", lambda q, p, _: given_scores[q, p], depth)
+    counts = rescore(
+        folder / "source", folder / "new", lambda q, p: nullcontext(given_scores[q, p]), depth
+    )
     assert counts["lines"] == sum(len(ps[:depth]) for ps in run.values())
     for split in ("train", "valid"):
         before, after = (RankedLists(folder / name / split) for name in ("source", "new"))
@@ -459,7 +462,7 @@ def test_scores_that_are_not_finite_are_told(tmp_path, ingested):
     run = {"q1": ["p1", "p2"], "q2": ["p1"]}
     ingested(read_trec_run(write(tmp_path / "a.run", run), s := Stats()), s)
     with pytest.raises(InputError, match="scores that are not finite"):
-        rescore(tmp_path / "lists", tmp_path / "new", lambda q, p, _: q * np.nan, 5)
+        rescore(tmp_path / "lists", tmp_path / "new", lambda q, p: nullcontext(q * np.nan), 5)
     assert not (tmp_path / "new").exists()
 
 

@@ -17,6 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.base.modules import Normalize, Transformer
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from restage.gazetteer import write_gazetteer
@@ -184,7 +187,7 @@ def test_every_file_of_the_contract_is_there(grid):
     missing = [name for name in expected_files() if not (grid / "out" / name).is_file()]
     assert missing == []
     leftovers = [path for path in (grid / "out").rglob("*.part*")]
-    leftovers += [path for path in (grid / "out/training_states").rglob("42")]
+    leftovers += [path for path in (grid / "out/states").rglob("*") if path.is_file()]
     assert leftovers == []
     assert list((grid / "out/tensorboard/tiny/KD-CL/42").iterdir())
 
@@ -224,6 +227,32 @@ def test_a_recipe_s_intermediate_stages_are_models_too(grid):
     assert (grid / "out/models/tiny/KD-CL/42/model.safetensors").is_file()
     card = (grid / "out/models/tiny/KD-CL-mined/42/README.md").read_text()
     assert "stage 3 of recipe **KD-CL-mined**" in card
+
+
+def test_first_stages_of_vectors_make_runs(small_grid, tmp_path):
+    folder = small_grid(tmp_path)
+    config = read_config(folder)
+    MultiVectorEncoder(
+        modules=[
+            Transformer(str(folder / "tiny")),
+            MultiVectorMask(),
+            Normalize(module_input_name="token_embeddings"),
+        ]
+    ).save(str(folder / "colbert"))
+    config["first_stages"] = {
+        "dense": {"engine": "dense", "model": "./tiny", "pooling": "cls", "depth": 10},
+        "late": {"engine": "late_interaction", "model": "./colbert", "depth": 10},
+    }
+    config["ranked_lists"]["bm25"]["first_stage"] = "dense"
+    write_config(folder, config)
+    targets = [f"out/first_stage/{stage}/test.run.gz" for stage in ("dense", "late")]
+    make(folder, *targets, "out/mined/bm25.run.gz")
+    queries = set(TextStore(folder / "out/stores/texts/datasets/test").ids(range(3)))
+    for target in targets:
+        run = read_run(folder / target)
+        assert queries <= set(run["query_id"])
+        assert set(run.groupby("query_id").size()) == {10}
+    assert set(read_run(folder / "out/mined/bm25.run.gz").groupby("query_id").size()) == {20}
 
 
 def test_stats_count_lists(grid):

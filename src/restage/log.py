@@ -11,6 +11,7 @@ from pathlib import Path
 from restage.errors import InputError
 
 log = logging.getLogger("restage")
+started: tuple[str | os.PathLike, str] | None = None  # what ``start`` was called with
 
 
 def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
@@ -18,6 +19,8 @@ def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
 
     An ``InputError`` ends the process with its one line instead of a traceback.
     """
+    global started
+    started = path, job
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     terminal, file = logging.StreamHandler(), logging.FileHandler(path, mode="a" if append else "w")
     terminal.setFormatter(logging.Formatter(f"{job}: %(message)s"))

@@ -10,7 +10,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -614,7 +614,7 @@ class RankedLists:
 def rescore(
     source: str | os.PathLike,
     folder: str | os.PathLike,
-    score: Callable[[np.ndarray, np.ndarray, Progress], np.ndarray],
+    score: Callable[[np.ndarray, np.ndarray], AbstractContextManager[np.ndarray]],
     depth: int,
 ) -> dict:
     """Write ranked lists anew: the first ``depth`` passages of each list, ordered by ``score``.
@@ -622,42 +622,49 @@ def rescore(
     Queries, relevance labels and the split stay; where scores are equal, so does the order.
 
     Args:
-        score: what gives the scores of pairs, from query numbers and passage numbers.
+        score: what gives the scores of pairs of query and passage numbers, as a ``Scorer`` does.
 
     Raises:
         InputError: a score is not finite.
     """
-    splits = {name: RankedLists(Path(source, name)) for name in ("train", "valid")}
-    sizes = [np.diff(lists.offsets) for lists in splits.values()]
-    progress = Progress(int(np.minimum(np.concatenate(sizes), depth).sum()), "pairs")
-    with complete(folder) as part:
+    splits = [RankedLists(Path(source, name)) for name in ("train", "valid")]
+    queries, passages = (
+        np.concatenate(part) for part in zip(*map(_pairs, splits, [depth] * 2), strict=True)
+    )
+    with score(queries, passages) as scores, complete(folder) as part:
+        if not np.isfinite(scores).all():
+            raise InputError(f"{folder}: the model gives scores that are not finite; try fp32")
         part.mkdir()
         with _Columns(part / "columns") as columns:
-            for lists in splits.values():
+            for lists in splits:
                 for first in range(0, len(lists), LISTS_PER_BLOCK):
                     some = range(first, min(first + LISTS_PER_BLOCK, len(lists)))
-                    items = [lists[i] for i in some]
-                    columns.append(_rescored(folder, items, score, depth, progress))
-        train, kept = len(splits["train"]), len(columns.sizes())
-        stats = Stats(lines=progress.total, lists=kept)
+                    block = _rescored([lists[i] for i in some], scores, depth)
+                    columns.append(block)
+                    scores = scores[len(block["scores"]) :]
+        train, kept = len(splits[0]), len(columns.sizes())
+        stats = Stats(lines=len(queries), lists=kept)
         return _finish(part, columns, np.arange(train), np.arange(train, kept), stats)
 
 
-def _rescored(
-    folder: str | os.PathLike, items: list[RankedList], score, depth: int, progress: Progress
-) -> dict[str, np.ndarray]:
-    queries = np.array([item.query for item in items])
+def _pairs(lists: RankedLists, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Query and passage numbers of each list's first ``depth`` passages, list after list."""
+    sizes = np.minimum(np.diff(lists.offsets), depth)
+    places = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen = np.repeat(lists.offsets[:-1], sizes) + places
+    return np.repeat(lists.queries, sizes), lists.passages[chosen]
+
+
+def _rescored(items: list[RankedList], scores: np.ndarray, depth: int) -> dict[str, np.ndarray]:
+    """Columns of some lists, whose passages' scores ``scores`` opens with."""
     sizes = np.array([len(item.passages[:depth]) for item in items])
     passages = np.concatenate([item.passages[:depth] for item in items])
     relevances = np.concatenate([item.relevances[:depth] for item in items])
-    owner = np.repeat(np.arange(len(items)), sizes)
-    scores = score(queries[owner], passages, progress)
-    if not np.isfinite(scores).all():
-        raise InputError(f"{folder}: the model gives scores that are not finite; try fp32")
+    owner, scores = np.repeat(np.arange(len(items)), sizes), scores[: len(passages)]
     order = np.lexsort((-scores, owner))  # stable
     relevances = relevances[order]
     return {
-        "queries": queries,
+        "queries": np.array([item.query for item in items]),
         "sizes": sizes,
         "passages": passages[order],
         "scores": scores[order],

@@ -1,7 +1,11 @@
 """Scores of (query, passage) pairs by a cross-encoder, in batches of nearly equal length."""
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +14,9 @@ import transformers
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from restage.errors import InputError
-from restage.files import complete
+from restage.files import complete, fingerprint
 from restage.log import Progress, log
+from restage.pieces import Pieces
 from restage.texts import TextStore
 from restage.tokens import (
     PairEncoder,
@@ -20,6 +25,8 @@ from restage.tokens import (
     model_folder,
     token_budget_batches,
 )
+
+PAIRS_PER_PIECE = 8192  # minutes on a slow CPU, and few enough batches to pad little
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -47,13 +54,21 @@ def load_cross_encoder(model: str | os.PathLike) -> PreTrainedModel:
     raise InputError(f"{model}: {what}; to score pairs, give a cross-encoder with one output")
 
 
-def pick_device(threads: int) -> torch.device:
-    """Return the device to compute on, a GPU if there is one; on a CPU with ``threads`` threads.
+def pick_device(threads: int, process: int = 0) -> torch.device:
+    """Return the device to compute on: a GPU if there is one, each process its own.
 
-    The number of threads is set, not found, because it decides the last digits of a sum.
+    On a CPU ``threads`` threads compute. Their number is set, not found, because it decides the
+    last digits of a sum.
     """
     torch.set_num_threads(threads)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(f"cuda:{process}" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device, compute: Mapping) -> torch.autocast:
+    """Return the context of reduced precision, which only a GPU computes in."""
+    reduced = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(compute["precision"])
+    enabled = device.type != "cpu" and reduced is not None
+    return torch.autocast(device.type, reduced, enabled=enabled)
 
 
 def score_pairs(
@@ -88,14 +103,15 @@ def score_batch(
 
 
 class Scorer:
-    """A trained cross-encoder: called with query and passage numbers it returns their scores.
+    """A trained cross-encoder that scores any number of pairs, on one GPU or several.
 
     Args:
         model: a checkpoint's folder, or any other name of a model (see ``model_folder``).
-        queries, passages: token stores made with its tokenizer, which the numbers refer to.
+        queries, passages: token stores made with its tokenizer, which numbers refer to.
         segment_ids: whether it is told which tokens are the passage's; None: where its tokenizer
             tells.
         compute: as in the configuration.
+        state: a folder for what is finished, from which a killed scoring goes on.
     """
 
     def __init__(
@@ -107,24 +123,56 @@ class Scorer:
         max_length: int,
         segment_ids: bool | None,
         compute: Mapping,
+        state: str | os.PathLike,
     ):
-        tokenizer, self.compute = load_tokenizer(str(model)), compute
-        if segment_ids is None:
-            segment_ids = "token_type_ids" in tokenizer.model_input_names
-        stores = TokenStore(queries), TokenStore(passages)
-        self.encoder = PairEncoder(tokenizer, *stores, max_length, segment_ids)
-        device = pick_device(compute["threads"])
-        self.model = load_cross_encoder(model).to(device).eval()
+        self.model, self.stores = str(model), (str(queries), str(passages))
+        self.max_length, self.segment_ids = max_length, segment_ids
+        self.compute, self.state = dict(compute), state
 
-    @torch.inference_mode()
-    def __call__(self, queries: np.ndarray, passages: np.ndarray, progress: Progress) -> np.ndarray:
-        """Return the scores of the pairs: float32, shape (pairs,)."""
-        reduced = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.compute["precision"])
-        kind = self.model.device.type
-        with torch.autocast(kind, reduced, enabled=kind != "cpu" and reduced is not None):
-            budget = self.compute["tokens_per_batch"]
-            scores = score_pairs(self.model, self.encoder, queries, passages, budget, progress)
-        return scores.cpu().numpy()
+    @contextmanager
+    def __call__(self, queries: np.ndarray, passages: np.ndarray) -> Iterator[np.ndarray]:
+        """Give the scores of pairs of query and passage numbers: float32, shape (pairs,).
+
+        What was saved for a resume is removed when the block ends well.
+        """
+        files = [Path(store, "offsets.npy") for store in self.stores]
+        files += Path(model_folder(self.model)).glob("*.safetensors")
+        settings = [self.model, self.max_length, self.segment_ids, self.compute["precision"]]
+        pairs = hashlib.sha256(queries.tobytes() + passages.tobytes()).hexdigest()
+        parts = [slice(i, i + PAIRS_PER_PIECE) for i in range(0, len(queries), PAIRS_PER_PIECE)]
+        pieces = Pieces(self.state, fingerprint([*settings, pairs], *files), len(parts))
+        start = partial(self._start, queries, passages, parts)
+        made = pieces.make(start, max(1, self.compute["gpus_per_scoring"]))
+        yield np.concatenate([np.load(file) for file in made])
+        pieces.remove()
+
+    def _start(
+        self,
+        queries: np.ndarray,
+        passages: np.ndarray,
+        parts: list[slice],
+        process: int,
+        numbers: Sequence[int],
+    ) -> Callable[[int], np.ndarray]:
+        device = pick_device(self.compute["threads"], process)
+        model, encoder = load_cross_encoder(self.model).to(device).eval(), self._encoder()
+        progress = Progress(sum(len(queries[parts[n]]) for n in numbers), "pairs")
+
+        @torch.inference_mode()
+        def scores(number: int) -> np.ndarray:
+            pairs, budget = parts[number], self.compute["tokens_per_batch"]
+            with autocast(device, self.compute):
+                found = score_pairs(
+                    model, encoder, queries[pairs], passages[pairs], budget, progress
+                )
+            return found.cpu().numpy()
+
+        return scores
+
+    def _encoder(self) -> PairEncoder:
+        tokenizer, told = load_tokenizer(self.model), self.segment_ids
+        told = "token_type_ids" in tokenizer.model_input_names if told is None else told
+        return PairEncoder(tokenizer, *map(TokenStore, self.stores), self.max_length, told)
 
 
 def score_run(
@@ -145,8 +193,7 @@ def score_run(
     queries = _numbers(query_texts, pairs["query_id"], "query")
     passages = _numbers(passage_texts, pairs["doc_id"], "passage")
     log.info("%s pairs", f"{len(pairs):,}")
-    scores = scorer(queries, passages, Progress(len(pairs), "pairs"))
-    with complete(output) as part:
+    with scorer(queries, passages) as scores, complete(output) as part:
         pairs.assign(score=scores).to_parquet(part, index=False)
 
 

@@ -1,11 +1,14 @@
 from restage import log
+from restage.devices import leased
 from restage.engines import engine
 from restage.runs import write_run
 from restage.texts import TextStore
 
 name = "/".join(snakemake.wildcards)
 log.start(snakemake.log[0], f"first stage {name}")
-settings = snakemake.params.settings
+settings, compute = snakemake.params.settings, snakemake.config["compute"]
 queries = TextStore(snakemake.input.queries)
-run = engine(settings).retrieve(snakemake.input.index, queries, settings, snakemake.threads)
+with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
+    retrieve = engine(settings).retrieve  # after the lease: may import torch
+    run = retrieve(snakemake.input.index, queries, settings, compute)
 write_run(snakemake.output[0], run, tag=name)

@@ -17,5 +17,6 @@ with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
         max_length=rerank["max_length"],
         segment_ids=snakemake.params.segment_ids,
         compute=compute,
+        state=snakemake.params.state,
     )
     score_run(pairs, snakemake.output[0], scorer, *texts)

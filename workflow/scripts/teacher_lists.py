@@ -14,5 +14,6 @@ with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
         max_length=settings["max_length"],
         segment_ids=snakemake.params.segment_ids,
         compute=compute,
+        state=snakemake.params.state,
     )
     rescore(given.lists, snakemake.output[0], scorer, settings["depth"])

@@ -1,8 +1,9 @@
 """Engines of first stages: what retrieves the candidates.
 
-An engine is a module of this package with two functions: ``index(passages, folder, settings)``
-writes an index of a collection, ``retrieve(index, queries, settings, threads)`` returns a run
-(query_id, doc_id, score). ``settings`` is the first stage as configured.
+An engine is a module of this package with two functions: ``index(passages, folder, settings,
+compute, state)`` writes an index of a collection and may keep in ``state`` what it goes on from if
+it is killed; ``retrieve(index, queries, settings, compute)`` returns a run (query_id, doc_id,
+score). ``settings`` is the first stage as configured, ``compute`` that part of the configuration.
 """
 
 from collections.abc import Mapping
@@ -25,4 +26,10 @@ def engine(settings: Mapping) -> ModuleType:
             f"this version has no engine '{settings['engine']}'; make the runs with another "
             "program and give them as a first stage with 'engine: run'"
         )
-    return import_module(module)
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"engine '{settings['engine']}' needs the Python package {error.name}; install it "
+            "with the version in requirements.lock"
+        ) from None

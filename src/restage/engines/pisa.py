@@ -57,10 +57,10 @@ def _retriever(index: str | os.PathLike, settings: Mapping, depth: int, threads:
 
 
 def retrieve(
-    index: str | os.PathLike, queries: TextStore, settings: Mapping, threads: int
+    index: str | os.PathLike, queries: TextStore, settings: Mapping, compute: Mapping
 ) -> pd.DataFrame:
     """Return a run (query_id, doc_id, score) of the ``depth`` best passages per query."""
-    retriever = _retriever(index, settings, settings["depth"], threads)
+    retriever = _retriever(index, settings, settings["depth"], compute["threads"])
     runs, queries = [], iter(queries)
     with native_output_to(_log_file()):
         while some := list(islice(queries, QUERIES_AT_ONCE)):

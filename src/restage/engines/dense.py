@@ -1,0 +1,142 @@
+"""Bi-encoders: one vector per passage, compared with a query's by exact search.
+
+sentence-transformers encodes, since it reads how a model pools, normalises and prompts its input
+off the model itself. Search is a matrix product after the other over memory-mapped vectors.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+
+from restage.engines.encoding import (
+    PASSAGES_PER_PIECE,
+    batch_size,
+    collection_in_pieces,
+    ids_of,
+    run_of,
+    write_ids,
+)
+from restage.files import complete, link
+from restage.log import Progress, log
+from restage.scoring import autocast, pick_device
+from restage.texts import TextStore
+from restage.tokens import model_folder
+
+QUERIES_AT_ONCE = 1024
+
+
+def index(
+    passages: TextStore,
+    folder: str | os.PathLike,
+    settings: Mapping,
+    compute: Mapping,
+    state: str | os.PathLike,
+) -> None:
+    """Write the vectors of a collection: float16, in files of some passages each.
+
+    Args:
+        settings: the first stage as configured.
+        state: a folder for what is finished, from which a killed encoding goes on.
+    """
+    pieces = collection_in_pieces(passages, settings, compute, state)
+    start = partial(_start, passages.folder, dict(settings), dict(compute))
+    files = pieces.make(start, max(1, compute["gpus_per_scoring"]))
+    with complete(folder) as part:
+        part.mkdir()
+        for file in files:
+            link(file, part / file.name)
+        write_ids(passages, part)
+    pieces.remove()
+
+
+def _start(
+    passages: Path, settings: Mapping, compute: Mapping, process: int, numbers: Sequence[int]
+) -> Callable[[int], np.ndarray]:
+    model, texts = load_encoder(settings, compute, process), TextStore(passages)
+    progress = Progress(len(numbers) * PASSAGES_PER_PIECE, "passages encoded")
+
+    def vectors(number: int) -> np.ndarray:
+        some = texts.texts(number * PASSAGES_PER_PIECE, (number + 1) * PASSAGES_PER_PIECE)
+        found = _encode(model.encode_document, model, some, compute)
+        progress.add(len(some))
+        return found.astype(np.float16)
+
+    return vectors
+
+
+def load_encoder(settings: Mapping, compute: Mapping, process: int = 0) -> SentenceTransformer:
+    """Load a bi-encoder, with the pooling and similarity that the configuration gives it."""
+    folder, device = model_folder(settings["model"]), pick_device(compute["threads"], process)
+    modules = None
+    if settings["pooling"]:
+        words = Transformer(folder)
+        pooling = Pooling(words.get_embedding_dimension(), settings["pooling"])
+        modules, folder = [words, pooling], None
+    model = SentenceTransformer(folder, modules=modules, device=str(device))
+    if settings["similarity"]:
+        model.similarity_fn_name = settings["similarity"]
+    return model
+
+
+def _encode(encode: Callable, model: SentenceTransformer, texts: list[str], compute: Mapping):
+    with autocast(model.device, compute):
+        return encode(
+            texts,
+            batch_size=batch_size(model, compute),
+            normalize_embeddings=model.similarity_fn_name == "cosine",
+            show_progress_bar=False,
+        ).astype(np.float32)
+
+
+def retrieve(
+    index: str | os.PathLike, queries: TextStore, settings: Mapping, compute: Mapping
+) -> pd.DataFrame:
+    """Return a run (query_id, doc_id, score) of the ``depth`` best passages per query."""
+    model = load_encoder(settings, compute)
+    ids, texts = zip(*queries, strict=True)
+    vectors = _encode(model.encode_query, model, list(texts), compute)
+    log.info("%d queries encoded", len(texts))
+    files = sorted(Path(index).glob("*.npy"))
+    scores, numbers = search(vectors, files, settings["depth"], model.device)
+    return run_of(ids, scores, numbers, ids_of(index))
+
+
+@torch.inference_mode()
+def search(
+    queries: np.ndarray, files: Sequence[str | os.PathLike], depth: int, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the greatest inner products of each query, and with which vectors they are.
+
+    Args:
+        queries: float32, shape (queries, dimensions).
+        files: .npy files of vectors, numbered through all of them; read one at a time.
+
+    Returns:
+        Products (float32) and numbers (int64), both of shape (queries, depth), greatest first. Of
+        fewer vectors than ``depth``, as many as there are.
+    """
+    blocks = torch.from_numpy(queries).split(QUERIES_AT_ONCE)
+    best = [(torch.empty(len(some), 0), torch.empty(len(some), 0, dtype=int)) for some in blocks]
+    progress, first = Progress(len(files), "files searched"), 0
+    for file in files:
+        # float16 is how they are kept, not what to compute in.
+        vectors = torch.from_numpy(np.load(file)).to(device).float()
+        for i, some in enumerate(blocks):
+            products = some.to(device) @ vectors.T
+            found, places = products.topk(min(depth, len(vectors)))
+            found = torch.cat([best[i][0], found.cpu()], dim=1)
+            places = torch.cat([best[i][1], places.cpu() + first], dim=1)
+            found, order = found.topk(min(depth, found.shape[1]))
+            best[i] = found, places.gather(1, order)
+        first += len(vectors)
+        progress.add(1)
+    scores, numbers = (torch.cat(part).numpy() for part in zip(*best, strict=True))
+    return scores, numbers

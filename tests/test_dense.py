@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+from conftest import TEXTS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+
+from restage.engines import dense, encoding
+
+COMPUTE = {"threads": 1, "precision": "bf16", "tokens_per_batch": 256, "gpus_per_scoring": 0}
+CPU = torch.device("cpu")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    count=st.integers(1, 6),
+    depth=st.integers(1, 30),
+)
+def test_search_equals_brute_force(tmp_path_factory, seed, sizes, count, depth):
+    folder, rng = tmp_path_factory.mktemp("vectors"), np.random.default_rng(seed)
+    # Whole numbers, so that products are exact and some are equal.
+    vectors = rng.integers(-3, 4, size=(sum(sizes), 4)).astype(np.float16)
+    for i, part in enumerate(np.split(vectors, np.cumsum(sizes)[:-1])):
+        np.save(folder / f"{i:06}.npy", part)
+    queries = rng.integers(-3, 4, size=(count, 4)).astype(np.float32)
+    scores, numbers = dense.search(queries, sorted(folder.iterdir()), depth, CPU)
+    products = queries @ vectors.astype(np.float32).T
+    assert scores.tolist() == (-np.sort(-products)[:, :depth]).tolist()
+    for row in range(count):
+        assert products[row, numbers[row]].tolist() == scores[row].tolist()
+        assert len(set(numbers[row].tolist())) == min(depth, len(vectors))
+
+
+@pytest.fixture
+def passages(store):
+    return store((f"p{i}", text) for i, text in enumerate(TEXTS[:60]))
+
+
+@pytest.fixture
+def queries(store):
+    return store([("a", "the bridge"), ("b", "people eat fish"), ("c", "wind")])
+
+
+def stage(model, pooling=None, similarity=None, depth=7):
+    return {"model": model, "pooling": pooling, "similarity": similarity, "depth": depth}
+
+
+@pytest.mark.parametrize("pooling", [None, "mean", "cls"])
+@pytest.mark.parametrize("similarity", [None, "dot", "cosine"])
+def test_a_run_is_what_sentence_transformers_finds(
+    tiny, passages, queries, tmp_path, monkeypatch, pooling, similarity
+):
+    monkeypatch.setattr(dense, "PASSAGES_PER_PIECE", 16)
+    monkeypatch.setattr(encoding, "PASSAGES_PER_PIECE", 16)
+    first_stage = stage(tiny("bert"), pooling, similarity)
+    dense.index(passages, tmp_path / "index", first_stage, COMPUTE, tmp_path / "state")
+    run = dense.retrieve(tmp_path / "index", queries, first_stage, COMPUTE)
+    words = Transformer(tiny("bert"))
+    pooled = Pooling(words.get_embedding_dimension(), pooling or "mean")
+    model = SentenceTransformer(modules=[words, pooled], device="cpu")
+    model.similarity_fn_name = similarity or "cosine"
+    found = model.similarity(
+        model.encode(["the bridge", "people eat fish", "wind"]), model.encode(TEXTS[:60])
+    ).numpy()
+    for row, query in enumerate("abc"):
+        best = run[run["query_id"] == query]
+        numbers = [int(doc_id[1:]) for doc_id in best["doc_id"]]
+        expected = -np.sort(-found[row])[:7]
+        scale = np.abs(found).max()
+        assert best["score"].to_numpy() / scale == pytest.approx(expected / scale, abs=2e-3)
+        assert found[row, numbers] / scale == pytest.approx(expected / scale, abs=2e-3)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_killed_encoding_goes_on(tiny, passages, tmp_path, monkeypatch):
+    monkeypatch.setattr(dense, "PASSAGES_PER_PIECE", 16)
+    monkeypatch.setattr(encoding, "PASSAGES_PER_PIECE", 16)
+    encoded, encode = [], dense._encode
+
+    def counted(how, model, texts, compute):
+        if len(encoded) == 2:
+            raise KeyboardInterrupt
+        encoded.append(len(texts))
+        return encode(how, model, texts, compute)
+
+    monkeypatch.setattr(dense, "_encode", counted)
+    given = passages, tmp_path / "index", stage(tiny("bert")), COMPUTE, tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        dense.index(*given)
+    assert not (tmp_path / "index").exists()
+    encoded.append("again")
+    dense.index(*given)
+    assert encoded == [16, 16, "again", 16, 12]
+    vectors = np.concatenate([np.load(file) for file in sorted((tmp_path / "index").glob("*.npy"))])
+    assert vectors.shape == (60, 16)
+    assert vectors.dtype == np.float16
+
+
+def test_another_model_does_not_take_up_the_pieces(tiny, passages, tmp_path, monkeypatch):
+    monkeypatch.setattr(dense, "link", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dense.index(passages, tmp_path / "index", stage(tiny("bert")), COMPUTE, tmp_path / "state")
+    kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "state").glob("*.npy")}
+    assert kept
+    pieces = dense.collection_in_pieces(
+        passages, stage(tiny("bert"), "cls"), COMPUTE, tmp_path / "state"
+    )
+    assert len(pieces.missing()) == pieces.count

@@ -1,0 +1,159 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import TEXTS
+from safetensors.torch import load_file, save_file
+from sentence_transformers import MultiVectorEncoder
+
+from restage.engines import encoding, late_interaction
+from restage.engines.late_interaction import Searcher
+from restage.errors import InputError
+
+faiss = pytest.importorskip("faiss")
+COMPUTE = {"threads": 1, "precision": "bf16", "tokens_per_batch": 256, "gpus_per_scoring": 0}
+
+
+@pytest.fixture(scope="module")
+def colbert(tiny, tmp_path_factory):
+    """A tiny model stored as ColBERTv2's is: a BERT, and a projection in the same file."""
+    folder = tmp_path_factory.mktemp("colbert")
+    from transformers import AutoTokenizer, BertModel
+
+    AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(folder)
+    BertModel.from_pretrained(tiny("bert")).save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    weights = {f"bert.{name}": tensor for name, tensor in weights.items()}
+    generator = torch.Generator().manual_seed(0)
+    weights["linear.weight"] = torch.randn(8, 16, generator=generator)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["HF_ColBERT"]}))
+    about = {"query_maxlen": 12, "doc_maxlen": 40, "attend_to_mask_tokens": False}
+    about |= {"query_token_id": "[UNK]", "doc_token_id": "[MASK]", "mask_punctuation": True}
+    (folder / "artifact.metadata").write_text(json.dumps(about))
+    return str(folder)
+
+
+@pytest.fixture
+def passages(store):
+    return store((f"p{i}", text) for i, text in enumerate(TEXTS[:200]))
+
+
+@pytest.fixture
+def queries(store):
+    return store([("a", "the bridge"), ("b", "people eat fish"), ("c", "wind")])
+
+
+@pytest.fixture
+def indexed(colbert, passages, tmp_path, monkeypatch):
+    monkeypatch.setattr(late_interaction, "PASSAGES_PER_PIECE", 64)
+    monkeypatch.setattr(encoding, "PASSAGES_PER_PIECE", 64)
+    first_stage = {"model": colbert, "depth": 10}
+    late_interaction.index(passages, tmp_path / "index", first_stage, COMPUTE, tmp_path / "state")
+    return tmp_path / "index"
+
+
+def decoded(index):
+    """Each passage's vectors as the index has them."""
+    codec = faiss.read_index(str(index / "codec.faiss"))
+    vectors = codec.sa_decode(np.load(index / "codes.npy"))
+    faiss.normalize_L2(vectors)
+    return np.split(vectors, np.load(index / "offsets.npy")[1:-1])
+
+
+def max_sim(query, passage):
+    return sum(max(float(q @ p) for p in passage) for q in query)
+
+
+def test_a_run_is_plain_max_sim_over_the_decompressed_vectors(indexed, colbert, queries):
+    first_stage = {"model": colbert, "depth": 10}
+    run = late_interaction.retrieve(indexed, queries, first_stage, COMPUTE)
+    model, vectors = MultiVectorEncoder(colbert, device="cpu"), decoded(indexed)
+    for query, text in queries:
+        encoded = model.encode_query([text], convert_to_numpy=True)[0]
+        assert encoded.shape == (12, 8)
+        expected = np.array([max_sim(encoded, passage) for passage in vectors])
+        best = run[run["query_id"] == query]
+        numbers = [int(doc_id[1:]) for doc_id in best["doc_id"]]
+        assert best["score"].to_numpy() == pytest.approx(-np.sort(-expected)[:10], abs=1e-4)
+        assert best["score"].to_numpy() == pytest.approx(expected[numbers], abs=1e-4)
+
+
+def test_compressed_scores_are_near_those_of_the_vectors_themselves(indexed, colbert, passages):
+    model = MultiVectorEncoder(colbert, device="cpu")
+    plain = model.encode_document(passages.texts(0, 200), convert_to_numpy=True)
+    for compressed, vectors in zip(decoded(indexed), plain, strict=True):
+        assert compressed.shape == vectors.shape
+    similarities = [(a * b).sum(axis=1) for a, b in zip(decoded(indexed), plain, strict=True)]
+    assert np.concatenate(similarities).mean() > 0.95
+
+
+def test_every_passage_is_listed_under_the_centroids_of_its_tokens(indexed):
+    searcher = Searcher(indexed, threads=1)
+    size = searcher.codec.coarse_code_size()
+    of_tokens = searcher.codes[:, :size].astype(int) @ (256 ** np.arange(size))
+    expected = {
+        (int(centroid), passage)
+        for passage in range(200)
+        for centroid in of_tokens[searcher.offsets[passage] : searcher.offsets[passage + 1]]
+    }
+    found = [
+        (centroid, int(passage))
+        for centroid in range(searcher.codec.nlist)
+        for passage in searcher.passages[searcher.starts[centroid] : searcher.starts[centroid + 1]]
+    ]
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+
+
+def test_few_candidates_still_hold_the_best(indexed, colbert, queries, monkeypatch):
+    model = MultiVectorEncoder(colbert, device="cpu")
+    searcher = Searcher(indexed, threads=1)
+    encoded = model.encode_query(["people eat fish"], convert_to_numpy=True)[0]
+    all_scores, all_found = searcher(encoded, 5)
+    monkeypatch.setattr(late_interaction, "LEAST_CANDIDATES", 60)
+    scores, found = searcher(encoded, 5)
+    assert found[0] == all_found[0]
+    assert scores[0] == all_scores[0]
+    assert len(searcher._candidates(encoded, 60)) == 60
+
+
+def test_a_killed_encoding_goes_on_with_the_same_codec(colbert, passages, tmp_path, monkeypatch):
+    monkeypatch.setattr(late_interaction, "PASSAGES_PER_PIECE", 64)
+    monkeypatch.setattr(encoding, "PASSAGES_PER_PIECE", 64)
+    encoded, encode = [], late_interaction._encode
+
+    def counted(how, model, texts, compute):
+        if len(encoded) == 3:
+            raise KeyboardInterrupt
+        encoded.append(len(texts))
+        return encode(how, model, texts, compute)
+
+    monkeypatch.setattr(late_interaction, "_encode", counted)
+    first_stage = {"model": colbert, "depth": 10}
+    given = passages, tmp_path / "index", first_stage, COMPUTE, tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        late_interaction.index(*given)
+    encoded.append("again")
+    late_interaction.index(*given)
+    assert encoded == [200, 64, 64, "again", 64, 8]
+    assert not list((tmp_path / "state").rglob("*.*"))
+    monkeypatch.setattr(late_interaction, "_encode", encode)
+    late_interaction.index(passages, tmp_path / "other", *given[2:])
+    for name in ("codec.faiss", "codes.npy", "passages.npy", "ids.arrow"):
+        assert (tmp_path / "index" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def test_a_model_without_a_projection_is_told(tiny):
+    with pytest.raises(InputError, match="has no projection for late interaction; give a ColBERT"):
+        late_interaction.load_encoder({"model": tiny("bert")}, COMPUTE)
+
+
+def test_a_collection_of_one_short_passage(colbert, store, queries, tmp_path):
+    first_stage = {"model": colbert, "depth": 10}
+    passages, state = store([("only", "the old bridge")]), tmp_path / "state"
+    late_interaction.index(passages, tmp_path / "index", first_stage, COMPUTE, state)
+    run = late_interaction.retrieve(tmp_path / "index", queries, first_stage, COMPUTE)
+    assert run["doc_id"].tolist() == ["only"] * 3
