@@ -156,8 +156,15 @@ def growing(amount):
 
 
 def retrieval_gpus(first_stage):
-    lexical = config["first_stages"][first_stage]["engine"] == "pisa"
-    return 0 if lexical else config["compute"]["gpus_per_scoring"]
+    engine = config["first_stages"][first_stage]["engine"]
+    return 0 if engine in ("pisa", "terrier") else config["compute"]["gpus_per_scoring"]
+
+
+def retrieval_settings(wildcards):
+    """A first stage's settings, one deeper where a query's own passage is left out afterwards."""
+    settings = config["first_stages"][wildcards.first_stage]
+    own = config["datasets"][wildcards.dataset]["leave_out_own"]
+    return {**settings, "depth": settings["depth"] + own}
 
 
 def mining_settings(lists):

@@ -51,12 +51,12 @@ rule index:
     log:
         "<logs>/indexes/{first_stage}/{collection}.log",
     wildcard_constraints:
-        first_stage=engine("dense", "late_interaction"),
+        first_stage=engine("terrier", "dense", "late_interaction"),
     conda:
         "../envs/retrieval.yaml"
     threads: config["compute"]["threads"]
     resources:
-        gpu=config["compute"]["gpus_per_scoring"],
+        gpu=lambda w: retrieval_gpus(w.first_stage),
         mem_mb=growing(32000),
         runtime=growing(1440),
     params:
@@ -77,7 +77,7 @@ rule retrieve:
     log:
         "<logs>/first_stage/{first_stage}/{dataset}.log",
     wildcard_constraints:
-        first_stage=engine("pisa", "dense", "late_interaction"),
+        first_stage=engine("pisa", "terrier", "dense", "late_interaction"),
     conda:
         "../envs/retrieval.yaml"
     threads: config["compute"]["threads"]
@@ -86,7 +86,8 @@ rule retrieve:
         mem_mb=growing(16000),
         runtime=growing(240),
     params:
-        settings=lambda w: config["first_stages"][w.first_stage],
+        settings=lambda w: retrieval_settings(w),
+        leave_out_own=lambda w: config["datasets"][w.dataset]["leave_out_own"],
     script:
         "../workflow/scripts/retrieve.py"
 
@@ -111,6 +112,7 @@ use rule retrieve as mine with:
         runtime=growing(1440),
     params:
         settings=lambda w: mining_settings(w.lists),
+        leave_out_own=False,
 
 
 rule import_run:
@@ -130,5 +132,6 @@ rule import_run:
         runtime=growing(60),
     params:
         depth=lambda w: config["first_stages"][w.first_stage]["depth"],
+        leave_out_own=lambda w: config["datasets"][w.dataset]["leave_out_own"],
     script:
         "../workflow/scripts/import_run.py"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restage.errors import InputError
-from restage.runs import imported_run, read_run, rerank, union, write_run
+from restage.runs import imported_run, leave_out_own, read_run, rerank, union, write_run
 
 QUICK = settings(deadline=None, max_examples=50)
 RUN = "q2 Q0 b 1 2.5 t\nq2 Q0 a 2 1.5 t\nq1 Q0 a 1 7 t\n"
@@ -150,6 +150,14 @@ def test_imports_what_is_known(path):
         imported_run(path, ["elsewhere"], depth=1)
     with pytest.raises(InputError, match="none of its passages"):
         imported_run(path, ["q"], depth=1, passages={"elsewhere"})
+
+
+def test_a_query_s_own_passage_is_left_out_before_the_run_is_cut(path):
+    run = frame(("a", "b", 3.0), ("a", "a", 2.0), ("a", "c", 1.0), ("b", "a", 1.0))
+    assert rows(leave_out_own(run, 2)) == [("a", "b", 3.0), ("a", "c", 1.0), ("b", "a", 1.0)]
+    path.write_text("a Q0 a 1 3 t\na Q0 b 2 2 t\na Q0 c 3 1 t\n")
+    assert rows(imported_run(path, ["a"], depth=1)[0]) == [("a", "a", 3.0)]
+    assert rows(imported_run(path, ["a"], depth=1, own=False)[0]) == [("a", "b", 2.0)]
 
 
 @QUICK

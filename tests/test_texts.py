@@ -1,9 +1,13 @@
 """The text store."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ir_datasets.datasets.beir import BeirTitleDoc
 
+from restage import sources
 from restage.errors import InputError
 from restage.texts import TextStore, write_texts
 
@@ -63,3 +67,14 @@ def test_a_repeated_id_is_refused_and_leaves_nothing(tmp_path):
 def test_an_empty_source_is_refused(tmp_path):
     with pytest.raises(InputError, match="no record"):
         write_texts(tmp_path / "s", [])
+
+
+def test_passages_of_a_folder_are_those_of_ir_datasets(tmp_path):
+    docs = [("1", "a  text ", "Title"), ("2", "no title", None), ("3", "empty title", "")]
+    lines = [{"_id": i, "text": text} | ({} if t is None else {"title": t}) for i, text, t in docs]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = dict(sources.passages({"path": tmp_path}))
+    assert found["1"] == BeirTitleDoc(*docs[0]).default_text() == "Title a  text "
+    # ir_datasets puts a blank before a text whose title is empty; here none, as without a title.
+    assert found["2"] == "no title"
+    assert found["3"] == BeirTitleDoc(*docs[2]).default_text().lstrip()

@@ -144,15 +144,22 @@ def write_run(path: str | os.PathLike, run: pd.DataFrame, tag: str) -> None:
         file.write("".join(lines).encode())
 
 
+def leave_out_own(run: pd.DataFrame, depth: int) -> pd.DataFrame:
+    """Return a run without the passages that have their query's id, cut at ``depth``."""
+    return _cut(run[run["query_id"] != run["doc_id"]], depth)
+
+
 def imported_run(
     path: str | os.PathLike,
     queries: Iterable[str],
     depth: int,
     passages: Container[str] | None = None,
+    own: bool = True,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return a run made elsewhere, cut at ``depth``, and what was left out or is missing.
 
-    Lines of unknown queries, and of passages not in ``passages`` if given, are left out.
+    Lines of unknown queries, and of passages not in ``passages`` if given, are left out; without
+    ``own`` so is a passage with the query's id.
 
     Raises:
         InputError: as ``read_run``, and where no query or no passage of the run is known.
@@ -172,7 +179,7 @@ def imported_run(
             f"{path}: none of its passages is in the collection, such as "
             f"{run['doc_id'][known].iloc[0]!r}; is it a run over another collection?"
         )
-    kept = _cut(run[found], depth)
+    kept = _cut(run[found], depth) if own else leave_out_own(run[found], depth)
     counts = {
         "lines kept": len(kept),
         "lines of unknown queries": int((~known).sum()),

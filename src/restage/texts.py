@@ -107,6 +107,10 @@ class TextStore:
         """Return the ids of ``numbers``."""
         return self._table["id"].take(pa.array(np.asarray(numbers, dtype=np.int64))).to_pylist()
 
+    def all_ids(self) -> pa.ChunkedArray:
+        """Return all ids, memory-mapped."""
+        return self._table["id"]
+
     def texts(self, start: int, end: int) -> list[str]:
         """Return the texts with the numbers from ``start`` to before ``end``."""
         return self._table["text"].slice(start, end - start).to_pylist()

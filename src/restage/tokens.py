@@ -146,17 +146,16 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Tokens:
     return np.fromiter(chain.from_iterable(found), dtype=kind, count=lengths.sum()), lengths
 
 
-class TokenStore:
-    """Token ids by text number, memory-mapped: ``store[i]`` is a read-only vector of ids."""
+class TokenLists:
+    """Token ids by text number: ``lists[i]`` is a read-only vector of ids.
 
-    def __init__(self, folder: str | os.PathLike):
-        self.offsets = np.load(Path(folder, "offsets.npy"), mmap_mode="r")
-        file, tokens = Path(folder, "ids.bin"), int(self.offsets[-1])
-        if not tokens:  # an empty file cannot be mapped
-            self.ids = np.zeros(0, dtype=np.uint16)
-        else:
-            kind = np.uint16 if file.stat().st_size == 2 * tokens else np.uint32
-            self.ids = np.memmap(file, dtype=kind, mode="r")
+    Args:
+        offsets: where each text's ids begin, and where the last one's end.
+        ids: those of all texts, one after the other.
+    """
+
+    def __init__(self, offsets: np.ndarray, ids: np.ndarray):
+        self.offsets, self.ids = offsets, ids
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -169,6 +168,26 @@ class TokenStore:
         return self.offsets[numbers + 1] - self.offsets[numbers]
 
 
+class TokenStore(TokenLists):
+    """The token lists in a token store, memory-mapped."""
+
+    def __init__(self, folder: str | os.PathLike):
+        offsets = np.load(Path(folder, "offsets.npy"), mmap_mode="r")
+        file, tokens = Path(folder, "ids.bin"), int(offsets[-1])
+        if not tokens:  # an empty file cannot be mapped
+            ids = np.zeros(0, dtype=np.uint16)
+        else:
+            kind = np.uint16 if file.stat().st_size == 2 * tokens else np.uint32
+            ids = np.memmap(file, dtype=kind, mode="r")
+        super().__init__(offsets, ids)
+
+
+def tokenised(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> TokenLists:
+    """Return the token lists of a few texts, as a token store would have them."""
+    ids, lengths = _tokens(tokenizer, texts)
+    return TokenLists(np.append(0, np.cumsum(lengths)), ids)
+
+
 class PairEncoder:
     """Inputs of (query, passage) pairs from token stores.
 
@@ -177,7 +196,7 @@ class PairEncoder:
     cut first, as the tokenizers library's ``longest_first`` does it.
 
     Args:
-        queries, passages: token stores made with ``tokenizer``.
+        queries, passages: made with ``tokenizer``.
         max_length: tokens of an input at most, special tokens included.
         segment_ids: whether batches have ``token_type_ids``.
     """
@@ -185,8 +204,8 @@ class PairEncoder:
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        queries: TokenStore,
-        passages: TokenStore,
+        queries: TokenLists,
+        passages: TokenLists,
         max_length: int,
         segment_ids: bool = False,
     ):

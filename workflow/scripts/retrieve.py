@@ -1,7 +1,7 @@
 from restage import log
 from restage.devices import leased
 from restage.engines import engine
-from restage.runs import write_run
+from restage.runs import leave_out_own, write_run
 from restage.texts import TextStore
 
 name = "/".join(snakemake.wildcards)
@@ -11,4 +11,6 @@ queries = TextStore(snakemake.input.queries)
 with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
     retrieve = engine(settings).retrieve  # after the lease: may import torch
     run = retrieve(snakemake.input.index, queries, settings, compute)
+if snakemake.params.leave_out_own:
+    run = leave_out_own(run, settings["depth"] - 1)
 write_run(snakemake.output[0], run, tag=name)

@@ -44,8 +44,8 @@ def batch_size(model, compute: Mapping) -> int:
 
 def write_ids(passages: TextStore, folder: Path) -> None:
     """Keep the passages' ids beside an index, which knows numbers only."""
-    ids = pa.ipc.open_file(pa.memory_map(str(passages.folder / "texts.arrow"))).read_all()
-    feather.write_feather(ids.select(["id"]), folder / "ids.arrow", "uncompressed")
+    ids = pa.table({"id": passages.all_ids()})
+    feather.write_feather(ids, folder / "ids.arrow", "uncompressed")
 
 
 def ids_of(index: str | os.PathLike) -> pa.ChunkedArray:
