@@ -100,6 +100,10 @@ def tokens_of_dataset(model, dataset):
     }
 
 
+def collection_of(dataset):
+    return f"<stores>/texts/collections/{config['datasets'][dataset]['collection']}"
+
+
 def tokens_of_lists(model, lists):
     """Token stores of the queries and passages that ranked lists refer to."""
     return {

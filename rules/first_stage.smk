@@ -119,6 +119,8 @@ rule import_run:
     input:
         run=lambda w: config["first_stages"][w.first_stage]["path"].format(dataset=w.dataset),
         qrels="<stores>/qrels/{dataset}.parquet",
+        # To measure a run takes no text; to re-rank it does.
+        passages=lambda w: collection_of(w.dataset) if config["backbones"] else [],
     output:
         "<results>/first_stage/{first_stage}/{dataset}.run.gz",
     log:

@@ -17,9 +17,7 @@ rule score:
         model=MODEL,
         runs=expand(FIRST_STAGE_RUN, first_stage=config["first_stages"], allow_missing=True),
         query_texts="<stores>/texts/datasets/{dataset}",
-        passage_texts=lambda w: (
-            f"<stores>/texts/collections/{config['datasets'][w.dataset]['collection']}"
-        ),
+        passage_texts=lambda w: collection_of(w.dataset),
     output:
         "<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",
     log:

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from conftest import TEXTS
 from safetensors.torch import load_file, save_file
 from sentence_transformers import MultiVectorEncoder
 
-from restage.engines import encoding, late_interaction
+from restage.engines import encoding, engine, late_interaction
 from restage.engines.late_interaction import Searcher
 from restage.errors import InputError
 
@@ -157,3 +158,10 @@ def test_a_collection_of_one_short_passage(colbert, store, queries, tmp_path):
     late_interaction.index(passages, tmp_path / "index", first_stage, COMPUTE, state)
     run = late_interaction.retrieve(tmp_path / "index", queries, first_stage, COMPUTE)
     assert run["doc_id"].tolist() == ["only"] * 3
+
+
+def test_a_missing_package_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.delitem(sys.modules, "restage.engines.late_interaction")
+    with pytest.raises(InputError, match="needs the Python package faiss; install it with"):
+        engine({"engine": "late_interaction"})

@@ -6,7 +6,7 @@ from ir_measures import RR, nDCG
 
 from restage.pyterrier import CrossEncoder
 from restage.runs import rerank
-from restage.scoring import Scorer, score_run
+from restage.scoring import Scorer, load_model, score_run
 from restage.tokens import leave_out_segment_ids, load_tokenizer
 
 QUERIES, PASSAGES = TEXTS[1:5], TEXTS[20:60]
@@ -16,8 +16,6 @@ COMPUTE = {"threads": 1, "precision": "bf16", "tokens_per_batch": 256, "gpus_per
 @pytest.fixture(scope="module")
 def checkpoint(tiny, tmp_path_factory):
     """A cross-encoder as training saves it: its tokenizer knows where to cut."""
-    from restage.scoring import load_model
-
     folder = tmp_path_factory.mktemp("checkpoint") / "model"
     load_model(tiny("bert")).save_pretrained(folder)
     tokenizer = load_tokenizer(tiny("bert"))
@@ -84,6 +82,23 @@ def test_it_works_in_a_pipeline_and_an_experiment(checkpoint, results):
     assert table["name"].tolist() == ["first", "new"]
     assert table["nDCG@10"][0] == 1
     assert 0 <= table["nDCG@10"][1] < 1
+
+
+def test_a_long_text_is_cut_where_the_tokenizer_says(tiny, results, tmp_path):
+    load_model(tiny("modernbert")).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(tiny("modernbert"))
+
+    def scores(limit):
+        tokenizer.model_max_length = limit
+        tokenizer.save_pretrained(tmp_path)
+        # They differ only beyond the 512 tokens that many other models take.
+        texts = ["bridge " * 560 + "bread " * 40, "bridge " * 560 + "wind " * 40]
+        return CrossEncoder(tmp_path)(results.head(2).assign(text=texts))["score"].tolist()
+
+    first, second = scores(700)
+    assert first != second
+    first, second = scores(500)
+    assert first == second
 
 
 def test_no_results_stay_none(checkpoint, results):

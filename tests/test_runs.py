@@ -133,7 +133,7 @@ def test_writes_the_format_and_the_same_bytes(tmp_path):
     assert [line.split()[3] for line in lines] == ["1", "2", "1"]
 
 
-def test_imports_what_is_known(path):
+def test_imports_what_is_known(path, store):
     path.write_text("q Q0 x 1 4 t\nq Q0 a 2 3 t\nq Q0 b 3 2 t\nother Q0 a 1 1 t\n")
     run, counts = imported_run(path, ["q", "unseen"], depth=1)
     assert rows(run) == [("q", "x", 4.0)]
@@ -143,13 +143,13 @@ def test_imports_what_is_known(path):
         "lines of unknown passages": 0,
         "queries without a line": 1,
     }
-    run, counts = imported_run(path, iter(["q"]), depth=1, passages={"a", "b"})
+    run, counts = imported_run(path, iter(["q"]), depth=1, passages=store([("a", ""), ("b", "")]))
     assert rows(run) == [("q", "a", 3.0)]
     assert counts["lines of unknown passages"] == 1
     with pytest.raises(InputError, match="none of its queries"):
         imported_run(path, ["elsewhere"], depth=1)
     with pytest.raises(InputError, match="none of its passages"):
-        imported_run(path, ["q"], depth=1, passages={"elsewhere"})
+        imported_run(path, ["q"], depth=1, passages=store([("elsewhere", "")]))
 
 
 def test_a_query_s_own_passage_is_left_out_before_the_run_is_cut(path):

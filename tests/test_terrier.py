@@ -1,5 +1,8 @@
+import shutil
+
 import pyterrier as pt
 import pytest
+from pyterrier.java import mavenresolver as maven
 
 from restage.engines import engine
 from restage.errors import InputError
@@ -21,18 +24,26 @@ def test_without_java_it_says_so(passages, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_java_that_runs_is_not_started_again(passages, tmp_path, monkeypatch):
+    def indexed(self, **_):
+        raise LookupError("Java is there")
+
+    monkeypatch.setattr(pt.java, "started", lambda: True)
+    monkeypatch.setattr(pt.java, "init", lambda: pytest.fail("started again"))
+    monkeypatch.setattr(pt.terrier.TerrierIndex, "indexer", indexed)
+    with pytest.raises(LookupError):
+        engine(SETTINGS).index(passages, tmp_path / "index", SETTINGS, COMPUTE, tmp_path / "state")
+
+
 def java():
-    """Whether Java starts with Terrier's jar, which PyTerrier may have to download."""
-    try:
-        pt.java.init()
-    except Exception:
-        return False
-    return True
+    """Whether this machine has Java and Terrier's jars; nothing is downloaded."""
+    jars = "terrier-assemblies", "terrier-python-helper"
+    return shutil.which("java") and all(map(maven.latest_local_version_num, jars))
 
 
+@pytest.mark.skipif(not java(), reason="needs Java and Terrier's jars")
 def test_it_ranks_by_bm25(passages, store, tmp_path):
-    if not java():
-        pytest.skip("needs Java and Terrier's jar")
+    maven.offline()
     terrier = engine(SETTINGS)
     terrier.index(passages, tmp_path / "index", SETTINGS, COMPUTE, tmp_path / "state")
     queries = store([("1", "old?"), ("2", "bread & butter")])

@@ -249,7 +249,7 @@ def _first_stages(config: dict) -> None:
             )
         if stage["engine"] == "run":
             _imported_runs(config, (*key, "path"), stage["path"])
-        elif "model" in stage and stage["engine"] != "pisa":
+        elif stage["engine"] in ("dense", "late_interaction"):
             _model((*key, "model"), stage["model"])
 
 

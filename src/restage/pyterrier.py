@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pyterrier as pt
 import torch
+from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from restage.scoring import autocast, load_cross_encoder, score_pairs
 from restage.tokens import PairEncoder, load_tokenizer, tokenised
 
-LONGEST = 512  # for a tokenizer that names no limit
+LONGEST = 512  # where a tokenizer names no limit
 
 
 class CrossEncoder(pt.Transformer):
@@ -45,7 +46,7 @@ class CrossEncoder(pt.Transformer):
         self.model = load_cross_encoder(model).to(device).eval()
 
     def transform(self, results: pd.DataFrame) -> pd.DataFrame:
-        """Return the results with new scores and ranks, sorted as PyTerrier sorts them."""
+        """Return the results with new scores and ranks, in the order in which they came."""
         pt.validate.result_frame(results, extra_columns=["query", "text"])
         scores = self._scores(results) if len(results) else np.zeros(0, dtype=np.float32)
         return pt.model.add_ranks(results.assign(score=scores))
@@ -56,10 +57,11 @@ class CrossEncoder(pt.Transformer):
         numbers, texts = zip(
             *(pd.factorize(results[name]) for name in ("query", "text")), strict=True
         )
+        limit = self.tokenizer.model_max_length  # hugely large where there is none
         encoder = PairEncoder(
             self.tokenizer,
             *(tokenised(list(some), self.tokenizer) for some in texts),
-            min(self.tokenizer.model_max_length, LONGEST),
+            LONGEST if limit > LARGE_INTEGER else limit,
             "token_type_ids" in self.tokenizer.model_input_names,
         )
         with autocast(self.model.device, self.compute):

@@ -11,7 +11,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import pandas as pd
 
 from restage.errors import InputError
 from restage.files import complete
+from restage.texts import TextStore
 
 COLUMNS = ["query_id", "q0", "doc_id", "rank", "score", "tag", "excess"]
 LARGEST = float(np.finfo(np.float32).max)
@@ -153,13 +154,13 @@ def imported_run(
     path: str | os.PathLike,
     queries: Iterable[str],
     depth: int,
-    passages: Container[str] | None = None,
+    passages: TextStore | None = None,
     own: bool = True,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return a run made elsewhere, cut at ``depth``, and what was left out or is missing.
 
-    Lines of unknown queries, and of passages not in ``passages`` if given, are left out; without
-    ``own`` so is a passage with the query's id.
+    Lines of unknown queries, and of passages that the collection ``passages``, if given, does not
+    have are left out; without ``own`` so is a passage with the query's id.
 
     Raises:
         InputError: as ``read_run``, and where no query or no passage of the run is known.
@@ -173,7 +174,7 @@ def imported_run(
         )
     found = known
     if passages is not None:
-        found = known & np.array([passage in passages for passage in run["doc_id"]])
+        found = known & (passages.numbers(run["doc_id"].to_numpy(dtype=object)) >= 0)
     if not found.any():
         raise InputError(
             f"{path}: none of its passages is in the collection, such as "

@@ -8,7 +8,6 @@ score). ``settings`` is the first stage as configured, ``compute`` that part of 
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 
 from restage.errors import InputError
@@ -18,16 +17,10 @@ def engine(settings: Mapping) -> ModuleType:
     """Return the engine of a first stage; imported only when it is used.
 
     Raises:
-        InputError: this version has no such engine.
+        InputError: it needs a package that is not installed.
     """
-    module = f"{__name__}.{settings['engine']}"
-    if find_spec(module) is None:
-        raise InputError(
-            f"this version has no engine '{settings['engine']}'; make the runs with another "
-            "program and give them as a first stage with 'engine: run'"
-        )
     try:
-        return import_module(module)
+        return import_module(f"{__name__}.{settings['engine']}")
     except ModuleNotFoundError as error:
         raise InputError(
             f"engine '{settings['engine']}' needs the Python package {error.name}; install it "

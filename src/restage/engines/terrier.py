@@ -48,8 +48,8 @@ def retrieve(
         InputError: as ``index``.
     """
     _start_java()
-    index = pt.terrier.TerrierIndex(index)
-    common = {"num_results": settings["depth"], "threads": compute["threads"]}
+    # In one thread: several give the queries in the order in which they happen to end.
+    index, common = pt.terrier.TerrierIndex(index), {"num_results": settings["depth"]}
     models = {
         "bm25": lambda: index.bm25(k1=settings["k1"], b=settings["b"], **common),
         "qld": lambda: index.dirichlet_lm(mu=settings["mu"], **common),
@@ -65,9 +65,11 @@ def _start_java() -> None:
     try:
         if not shutil.which("java") and "JAVA_HOME" not in os.environ:
             raise RuntimeError("no java on the PATH and no JAVA_HOME")
-        pt.java.init()
+        if not pt.java.started():  # which it can be once
+            pt.java.init()
     except Exception as error:  # of the linker, of Maven, of the JVM
+        said = " ".join(str(error).split())
         raise InputError(
-            f"engine 'terrier' cannot start Java ({error}); install a JDK and 'pyterrier[java]', "
+            f"engine 'terrier' cannot start Java ({said}); install a JDK and 'pyterrier[java]', "
             "or use 'engine: pisa', which has the same models without Java"
         ) from None
