@@ -33,8 +33,9 @@ class Lists:
         lengths = np.clip(rng.lognormal(np.log(words), 0.55, count * size), 8, 240).astype(int)
         self.passages = texts(count * size, lengths)
         for name, given in (("queries", self.queries), ("passages", self.passages)):
-            write_texts(folder / name, ((str(i), text) for i, text in enumerate(given)))
-            write_tokens(folder / f"{name}-tokens", TextStore(folder / name), tokenizer)
+            if not (folder / name).exists():
+                write_texts(folder / name, ((str(i), text) for i, text in enumerate(given)))
+                write_tokens(folder / f"{name}-tokens", TextStore(folder / name), tokenizer)
         stores = TokenStore(folder / "queries-tokens"), TokenStore(folder / "passages-tokens")
         self.encoder = PairEncoder(tokenizer, *stores, MAX_LENGTH)
         relevances = np.append(1, np.zeros(size - 1, dtype=np.int64))

@@ -223,10 +223,13 @@ def speed(given: argparse.Namespace, folder: Path) -> None:
     )
 
 
-def memory(given: argparse.Namespace) -> None:
-    """Each number of lists in a process of its own."""
+def memory(given: argparse.Namespace, folder: Path) -> None:
+    """Each number of lists in a process of its own, which finds its texts and tokens made."""
     for count in (given.lists, 2 * given.lists):
-        command = [sys.executable, __file__, "--one-step", "--lists", str(count)]
+        place = folder / str(count)
+        place.mkdir()
+        Lists(place, count, given.size, 1, words=400)
+        command = [sys.executable, __file__, "--one-step", str(place), "--lists", str(count)]
         command += ["--size", str(given.size), "--threads", str(given.threads)]
         command += ["--tokens-per-batch", str(given.tokens_per_batch)]
         command += ["--tokens-in-memory", str(given.tokens_in_memory)]
@@ -234,8 +237,8 @@ def memory(given: argparse.Namespace) -> None:
         print(f"{count} lists of {given.size} pairs at 256 tokens: peak {found.strip()} GB")
 
 
-def one_step(given: argparse.Namespace, folder: Path) -> None:
-    lists = Lists(folder, given.lists, given.size, 1, words=400)
+def one_step(given: argparse.Namespace) -> None:
+    lists = Lists(given.one_step, given.lists, given.size, 1, words=400)
     lists.batches *= 2  # the first only warms up
     restage(lists, given)
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f}")
@@ -251,16 +254,15 @@ def main() -> None:
     parser.add_argument("--tokens-per-batch", type=int, default=1024)
     parser.add_argument("--tokens-in-memory", type=int, default=16384)
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--one-step", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--one-step", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    if given.one_step:
+        one_step(given)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        if given.one_step:
-            one_step(given, Path(folder))
-        elif given.memory:
-            memory(given)
-        else:
-            speed(given, Path(folder))
+        way = memory if given.memory else speed
+        way(given, Path(folder))
 
 
 if __name__ == "__main__":

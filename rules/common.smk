@@ -164,6 +164,15 @@ def retrieval_gpus(first_stage):
     return 0 if engine in ("pisa", "terrier") else config["compute"]["gpus_per_scoring"]
 
 
+def index_settings(first_stage):
+    """What an index depends on, which is not how deep or how widely it is searched."""
+    settings = config["first_stages"][first_stage]
+    settings = {name: value for name, value in settings.items() if name != "depth"}
+    if "probes" in settings:
+        settings["probes"] = settings["probes"] is not None
+    return settings
+
+
 def retrieval_settings(wildcards):
     """A first stage's settings, one deeper where a query's own passage is left out afterwards."""
     settings = config["first_stages"][wildcards.first_stage]

@@ -38,7 +38,7 @@ rule model_index_pisa:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        settings=lambda w: config["first_stages"][w.first_stage],
+        settings=lambda w: index_settings(w.first_stage),
     script:
         "../workflow/scripts/model_index_pisa.py"
 
@@ -60,7 +60,7 @@ rule index:
         mem_mb=growing(32000),
         runtime=growing(1440),
     params:
-        settings=lambda w: config["first_stages"][w.first_stage],
+        settings=lambda w: index_settings(w.first_stage),
         state=lambda w: state_of("indexes", w),
     script:
         "../workflow/scripts/index.py"

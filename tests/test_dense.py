@@ -46,8 +46,9 @@ def queries(store):
     return store([("a", "the bridge"), ("b", "people eat fish"), ("c", "wind")])
 
 
-def stage(model, pooling=None, similarity=None, depth=7):
-    return {"model": model, "pooling": pooling, "similarity": similarity, "depth": depth}
+def stage(model, pooling=None, similarity=None, depth=7, probes=None):
+    settings = {"model": model, "pooling": pooling, "similarity": similarity}
+    return {**settings, "depth": depth, "probes": probes}
 
 
 @pytest.mark.parametrize("pooling", [None, "mean", "cls"])
@@ -111,3 +112,29 @@ def test_another_model_does_not_take_up_the_pieces(tiny, passages, tmp_path, mon
         passages, stage(tiny("bert"), "cls"), COMPUTE, tmp_path / "state"
     )
     assert len(pieces.missing()) == pieces.count
+
+
+def test_approximate_search_over_all_centroids_is_exact(tiny, store, queries, tmp_path):
+    passages = store((f"p{i}", text) for i, text in enumerate(TEXTS))
+    runs = []
+    for name, probes in (("exact", None), ("most", 1000), ("few", 1)):
+        first_stage = stage(tiny("bert"), similarity="dot", probes=probes)
+        dense.index(passages, tmp_path / name, first_stage, COMPUTE, tmp_path / "state")
+        runs.append(dense.retrieve(tmp_path / name, queries, first_stage, COMPUTE))
+    exact, most, few = runs
+    assert most["score"].to_numpy() == pytest.approx(exact["score"].to_numpy(), rel=2e-3)
+    assert set(few["query_id"]) == {"a", "b", "c"}
+    assert (
+        few.groupby("query_id")["score"]
+        .max()
+        .le(exact.groupby("query_id")["score"].max() + 0.1)
+        .all()
+    )
+
+
+def test_a_query_with_fewer_results_than_the_depth(store, tiny, queries, tmp_path):
+    first_stage = stage(tiny("bert"), depth=5, probes=1)
+    passages = store([("only", "the old bridge"), ("other", "bread")])
+    dense.index(passages, tmp_path / "index", first_stage, COMPUTE, tmp_path / "state")
+    run = dense.retrieve(tmp_path / "index", queries, first_stage, COMPUTE)
+    assert run.groupby("query_id")["doc_id"].agg(set).tolist() == [{"only", "other"}] * 3

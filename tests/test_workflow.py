@@ -349,6 +349,16 @@ def test_a_changed_objective_retrains_the_recipes_that_contain_it(grid):
     assert retrained == {"KD", "CL-KD", "KD-CL", "KD-CL-mined", "distil"}
 
 
+def test_a_deeper_first_stage_searches_the_same_index(grid):
+    original, changed = read_config(grid), read_config(grid)
+    changed["first_stages"]["bm25"]["depth"] = 12
+    write_config(grid, changed)
+    output = make(grid, "runs", dry=True)
+    write_config(grid, original)
+    assert re.search(r"^    output: out/first_stage/bm25/test.run.gz$", output, re.M)
+    assert "output: out/indexes" not in output
+
+
 def test_another_run_from_scratch_gives_the_same_bytes(grid, small_grid, tmp_path):
     again = small_grid(tmp_path)
     make(again, cores=1)  # jobs in another order
@@ -444,6 +454,44 @@ def test_a_run_made_elsewhere_needs_only_qrels(tmp_path):
     table = pd.read_csv(tmp_path / "results/tables/results.csv")
     for row in table.itertuples():
         assert row.value == pytest.approx(expected["all", row.measure], abs=1e-6)
+
+
+def test_a_query_s_own_passage_is_left_out_where_the_dataset_says_so(tmp_path):
+    """Queries that are passages of the collection, as arguana's are."""
+    texts = {f"a{i}": f"bridge {'stone ' * i}river" for i in range(6)}
+    lines = "".join(json.dumps({"_id": i, "text": text}) + "\n" for i, text in texts.items())
+    (tmp_path / "data/qrels").mkdir(parents=True)
+    for name in ("corpus", "queries"):
+        (tmp_path / f"data/{name}.jsonl").write_text(lines)
+    judged = "".join(f"{i}\ta0\t1\n" for i in texts)
+    (tmp_path / "data/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    given = [f"{query} Q0 {i} {n} {-n} x\n" for query in texts for n, i in enumerate(texts)]
+    for name in ("kept", "left-out"):
+        (tmp_path / f"{name}.run").write_text("".join(given))
+    source = {"path": "data", "split": "test"}
+    mined = {"format": "first_stage", "first_stage": "bm25", "depth": 3, "collection": "mine"}
+    config = {
+        "collections": {"mine": {"path": "data"}},
+        "datasets": {
+            "kept": {**source, "collection": "mine"},
+            "left-out": {**source, "collection": "mine", "leave_out_own": True},
+        },
+        "first_stages": {
+            "bm25": {"engine": "pisa", "depth": 3},
+            "given": {"engine": "run", "path": "{dataset}.run", "depth": 3},
+        },
+        "ranked_lists": {"mined": {**mined, "queries": source}},
+        "rerank": {"depth": 3},
+    }
+    write_config(tmp_path, config)
+    runs = ["first_stage/bm25/kept", "first_stage/given/kept", "mined/mined"]
+    runs += ["first_stage/bm25/left-out", "first_stage/given/left-out"]
+    make(tmp_path, *(f"results/{run}.run.gz" for run in runs))
+    for run in runs:
+        found = read_run(tmp_path / f"results/{run}.run.gz")
+        assert set(found.groupby("query_id").size()) == {3}, run
+        has_own = (found["query_id"] == found["doc_id"]).any()
+        assert has_own == (not run.endswith("left-out")), run
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Bi-encoders: one vector per passage, compared with a query's by exact search.
 
 sentence-transformers encodes, since it reads how a model pools, normalises and prompts its input
-off the model itself. Search is a matrix product after the other over memory-mapped vectors.
+off the model itself. Search is a matrix product after the other over the vectors' files; or, where
+the configuration asks for ``probes``, faiss looks at the vectors near so many centroids only.
 """
 
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pandas as pd
 import torch
@@ -18,6 +20,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 
 from restage.engines.encoding import (
     PASSAGES_PER_PIECE,
+    POINTS_PER_CENTROID,
     batch_size,
     collection_in_pieces,
     ids_of,
@@ -31,6 +34,7 @@ from restage.texts import TextStore
 from restage.tokens import model_folder
 
 QUERIES_AT_ONCE = 1024
+LISTS = "lists.faiss"
 
 
 def index(
@@ -43,7 +47,7 @@ def index(
     """Write the vectors of a collection: float16, in files of some passages each.
 
     Args:
-        settings: the first stage as configured.
+        settings: the first stage as configured; of its probes counts only whether there are any.
         state: a folder for what is finished, from which a killed encoding goes on.
     """
     pieces = collection_in_pieces(passages, settings, compute, state)
@@ -53,8 +57,27 @@ def index(
         part.mkdir()
         for file in files:
             link(file, part / file.name)
+        if settings["probes"]:
+            faiss.omp_set_num_threads(compute["threads"])
+            faiss.write_index(_inverted_lists(files, len(passages)), str(part / LISTS))
         write_ids(passages, part)
     pieces.remove()
+
+
+def _inverted_lists(files: Sequence[Path], count: int) -> faiss.Index:
+    """Sort all vectors by their nearest centroid, learnt from evenly spaced ones."""
+    centroids = 2 ** int(np.log2(4 * np.sqrt(count)))
+    step = max(1, count // (POINTS_PER_CENTROID * centroids))
+    sample = np.concatenate([np.load(file, mmap_mode="r")[::step] for file in files])
+    centroids = max(1, min(centroids, len(sample) // POINTS_PER_CENTROID))
+    log.info("%d centroids", centroids)
+    lists = faiss.index_factory(
+        sample.shape[1], f"IVF{centroids},SQfp16", faiss.METRIC_INNER_PRODUCT
+    )
+    lists.train(sample.astype(np.float32))
+    for file in files:
+        lists.add(np.load(file).astype(np.float32))
+    return lists
 
 
 def _start(
@@ -104,8 +127,14 @@ def retrieve(
     ids, texts = zip(*queries, strict=True)
     vectors = _encode(model.encode_query, model, list(texts), compute)
     log.info("%d queries encoded", len(texts))
-    files = sorted(Path(index).glob("*.npy"))
-    scores, numbers = search(vectors, files, settings["depth"], model.device)
+    if settings["probes"]:
+        faiss.omp_set_num_threads(compute["threads"])
+        lists = faiss.read_index(str(Path(index, LISTS)), faiss.IO_FLAG_MMAP)
+        lists.nprobe = settings["probes"]
+        scores, numbers = lists.search(vectors, settings["depth"])
+    else:
+        files = sorted(Path(index).glob("*.npy"))
+        scores, numbers = search(vectors, files, settings["depth"], model.device)
     return run_of(ids, scores, numbers, ids_of(index))
 
 

@@ -16,6 +16,7 @@ from restage.tokens import model_folder
 
 PASSAGES_PER_PIECE = 8192  # minutes on a slow CPU, a few MB each
 LONGEST = 512
+POINTS_PER_CENTROID = 39  # as few as faiss trains on without a warning
 
 
 def collection_in_pieces(
@@ -55,7 +56,10 @@ def ids_of(index: str | os.PathLike) -> pa.ChunkedArray:
 def run_of(
     queries: Sequence[str], scores: np.ndarray, numbers: np.ndarray, ids: pa.ChunkedArray
 ) -> pd.DataFrame:
-    """Return a run (query_id, doc_id, score), from a row of scores and passages per query."""
-    found = ids.take(pa.array(numbers.ravel())).to_pandas().to_numpy()
-    query = np.repeat(np.array(queries, dtype=object), numbers.shape[1])
-    return pd.DataFrame({"query_id": query, "doc_id": found, "score": scores.ravel()})
+    """Return a run (query_id, doc_id, score), from a row of scores and passages per query.
+
+    A negative number stands for no passage.
+    """
+    query, kept = np.repeat(np.array(queries, dtype=object), numbers.shape[1]), numbers.ravel() >= 0
+    found = ids.take(pa.array(numbers.ravel()[kept])).to_pandas().to_numpy()
+    return pd.DataFrame({"query_id": query[kept], "doc_id": found, "score": scores.ravel()[kept]})

@@ -21,6 +21,7 @@ from sentence_transformers import MultiVectorEncoder
 
 from restage.engines.encoding import (
     PASSAGES_PER_PIECE,
+    POINTS_PER_CENTROID,
     batch_size,
     collection_in_pieces,
     ids_of,
@@ -35,7 +36,6 @@ from restage.texts import TextStore
 from restage.tokens import model_folder
 
 SAMPLE_PASSAGES = 100_000
-POINTS_PER_CENTROID = 39  # as few as faiss trains on without a warning
 DIMENSIONS_PER_CODE = 4
 CENTROIDS_PER_TOKEN = 8
 LEAST_CANDIDATES = 4096
@@ -257,7 +257,10 @@ class Searcher:
         kept = min(CENTROIDS_PER_TOKEN, len(self.centroids))
         probed = np.argpartition(-near, kept - 1, axis=1)[:, :kept]
         lists = {c: self.passages[self.starts[c] : self.starts[c + 1]] for c in np.unique(probed)}
-        found = np.unique(np.concatenate(list(lists.values())))
+        seen = np.zeros(len(self.place), dtype=bool)
+        for passages in lists.values():
+            seen[passages] = True
+        found = np.flatnonzero(seen)
         self.place[found] = np.arange(len(found))
         # A token without a near centroid in a passage is at most as similar as the least probed.
         total = np.zeros(len(found), dtype=np.float32)
