@@ -20,13 +20,14 @@ class Pieces:
 
     Args:
         folder: where they lie, outside of what Snakemake removes when a job fails.
-        identity: what tells this computation from any other; only its own pieces are taken up.
+        identity: what tells this computation from any other; only its own pieces are taken up, and
+            only if there were as many.
         count: how many there are.
     """
 
     def __init__(self, folder: str | os.PathLike, identity: str, count: int):
         self.folder, self.count = Path(folder), count
-        mark = self.folder / "identity"
+        mark, identity = self.folder / "identity", f"{identity} {count}"
         if not mark.is_file() or mark.read_text() != identity:
             shutil.rmtree(self.folder, ignore_errors=True)
             with complete(mark) as part:
