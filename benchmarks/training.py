@@ -127,7 +127,7 @@ def sentence_transformers(lists: Lists, padded: int, folder: Path) -> tuple[floa
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(folder / "trained"),
         per_device_train_batch_size=padded,
-        gradient_accumulation_steps=len(lists.batches[0]) // padded,
+        gradient_accumulation_steps=-(-len(lists.batches[0]) // padded),
         num_train_epochs=1,
         learning_rate=1e-5,
         max_grad_norm=10,
@@ -169,6 +169,7 @@ def lightning_ir(lists: Lists, padded: int) -> tuple[float, float]:
     ours = fresh_model()
     module.model.bert_pool[0].load_state_dict(ours.bert.pooler.dense.state_dict())
     module.model.linear.load_state_dict(ours.classifier.state_dict())
+    leave_out_segment_ids(module.tokenizer)
     module.set_optimizer(torch.optim.AdamW, lr=1e-5, fused=True)
 
     def made(batch):
