@@ -1,6 +1,7 @@
 # The configuration, complete and checked, and the functions that the rules share.
 import re
 import sys
+from pathlib import Path
 
 from restage.config import load, origin, stage
 from restage.errors import InputError
@@ -151,7 +152,7 @@ def local_file(lists, part):
 
 def state_of(kind, wildcards):
     """What a killed job goes on from: beside the outputs, which Snakemake removes when one fails."""
-    return "/".join([config["results"], "states", kind, *wildcards])
+    return str(Path(config["results"], "states", kind, *wildcards))
 
 
 def growing(amount):
