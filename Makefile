@@ -36,6 +36,7 @@ bench: setup
 	$(BIN)/python benchmarks/ranked_lists.py
 	$(BIN)/python benchmarks/tokens.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/training.py --lists 32 --size 20 --padded 8
 	$(BIN)/python benchmarks/training.py --memory
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/retrieval.py

@@ -12,6 +12,7 @@ loss; as many lists per step as in the study (16 of 100 passages). The peers:
 - lightning-ir: its MonoModel with InfoNCE under Lightning's Trainer, 2 lists per forward pass.
 
     python benchmarks/training.py [--lists 16] [--size 100] [--steps 1] [--threads 2]
+    python benchmarks/training.py --lists 32 --size 20 --padded 8    # the study's step of KD
 
 Prints pairs per second, the ratios, the loss of each on the first list with the same weights, and
 which part of the machine's own rate of multiplications (of a 2048 x 2048 float32 product) ours
