@@ -200,6 +200,25 @@ def room(size):
 
 
 @pytest.fixture
+def interrupted(monkeypatch):
+    """Interrupt an engine's encoding once; the list returned has how many texts each call got."""
+
+    def after(engine, calls):
+        encoded, encode = [], engine._encode
+
+        def counted(how, model, texts, compute):
+            if len(encoded) == calls:
+                raise KeyboardInterrupt
+            encoded.append(len(texts))
+            return encode(how, model, texts, compute)
+
+        monkeypatch.setattr(engine, "_encode", counted)
+        return encoded
+
+    return after
+
+
+@pytest.fixture
 def server():
     """Serve {name: bytes} on this machine and return the address.
 

@@ -78,18 +78,10 @@ def test_a_run_is_what_sentence_transformers_finds(
     assert not (tmp_path / "state").exists()
 
 
-def test_a_killed_encoding_goes_on(tiny, passages, tmp_path, monkeypatch):
+def test_a_killed_encoding_goes_on(tiny, passages, tmp_path, monkeypatch, interrupted):
     monkeypatch.setattr(dense, "PASSAGES_PER_PIECE", 16)
     monkeypatch.setattr(encoding, "PASSAGES_PER_PIECE", 16)
-    encoded, encode = [], dense._encode
-
-    def counted(how, model, texts, compute):
-        if len(encoded) == 2:
-            raise KeyboardInterrupt
-        encoded.append(len(texts))
-        return encode(how, model, texts, compute)
-
-    monkeypatch.setattr(dense, "_encode", counted)
+    encoded = interrupted(dense, 2)
     given = passages, tmp_path / "index", stage(tiny("bert")), COMPUTE, tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
         dense.index(*given)

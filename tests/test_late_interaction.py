@@ -121,18 +121,12 @@ def test_few_candidates_still_hold_the_best(indexed, colbert, queries, monkeypat
     assert len(searcher._candidates(encoded, 60)) == 60
 
 
-def test_a_killed_encoding_goes_on_with_the_same_codec(colbert, passages, tmp_path, monkeypatch):
+def test_a_killed_encoding_goes_on_with_the_same_codec(
+    colbert, passages, tmp_path, monkeypatch, interrupted
+):
     monkeypatch.setattr(late_interaction, "PASSAGES_PER_PIECE", 64)
     monkeypatch.setattr(encoding, "PASSAGES_PER_PIECE", 64)
-    encoded, encode = [], late_interaction._encode
-
-    def counted(how, model, texts, compute):
-        if len(encoded) == 3:
-            raise KeyboardInterrupt
-        encoded.append(len(texts))
-        return encode(how, model, texts, compute)
-
-    monkeypatch.setattr(late_interaction, "_encode", counted)
+    encoded = interrupted(late_interaction, 3)
     first_stage = {"model": colbert, "depth": 10}
     given = passages, tmp_path / "index", first_stage, COMPUTE, tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
@@ -141,7 +135,6 @@ def test_a_killed_encoding_goes_on_with_the_same_codec(colbert, passages, tmp_pa
     late_interaction.index(*given)
     assert encoded == [200, 64, 64, "again", 64, 8]
     assert not list((tmp_path / "state").rglob("*.*"))
-    monkeypatch.setattr(late_interaction, "_encode", encode)
     late_interaction.index(passages, tmp_path / "other", *given[2:])
     for name in ("codec.faiss", "codes.npy", "passages.npy", "ids.arrow"):
         assert (tmp_path / "index" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()

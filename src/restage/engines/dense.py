@@ -21,15 +21,15 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from restage.engines.encoding import (
     PASSAGES_PER_PIECE,
     POINTS_PER_CENTROID,
-    batch_size,
     collection_in_pieces,
+    encode,
     ids_of,
     run_of,
     write_ids,
 )
 from restage.files import complete, link
 from restage.log import Progress, log
-from restage.scoring import autocast, pick_device
+from restage.scoring import pick_device
 from restage.texts import TextStore
 from restage.tokens import model_folder
 
@@ -109,14 +109,12 @@ def load_encoder(settings: Mapping, compute: Mapping, process: int = 0) -> Sente
     return model
 
 
-def _encode(encode: Callable, model: SentenceTransformer, texts: list[str], compute: Mapping):
-    with autocast(model.device, compute):
-        return encode(
-            texts,
-            batch_size=batch_size(model, compute),
-            normalize_embeddings=model.similarity_fn_name == "cosine",
-            show_progress_bar=False,
-        ).astype(np.float32)
+def _encode(
+    how: Callable, model: SentenceTransformer, texts: list[str], compute: Mapping
+) -> np.ndarray:
+    """Return the texts' vectors: float32, shape (texts, dimensions)."""
+    normalize = model.similarity_fn_name == "cosine"
+    return encode(how, model, texts, compute, normalize_embeddings=normalize).astype(np.float32)
 
 
 def retrieve(

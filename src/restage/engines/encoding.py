@@ -1,7 +1,7 @@
 """What the engines that encode passages into vectors share."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from pyarrow import feather
 
 from restage.files import fingerprint
 from restage.pieces import Pieces
+from restage.scoring import autocast
 from restage.texts import TextStore
 from restage.tokens import model_folder
 
@@ -20,27 +21,25 @@ POINTS_PER_CENTROID = 39  # as few as faiss trains on without a warning
 
 
 def collection_in_pieces(
-    passages: TextStore,
-    settings: Mapping,
-    compute: Mapping,
-    state: str | os.PathLike,
-    *files: str | os.PathLike,
+    passages: TextStore, settings: Mapping, compute: Mapping, state: str | os.PathLike
 ) -> Pieces:
-    """Return the pieces of a collection's encoding by one model.
-
-    Args:
-        files: what the encoding depends on besides the texts and the model.
-    """
+    """Return the pieces of a collection's encoding by one model."""
     of_model = Path(model_folder(settings["model"])).glob("**/*.safetensors")
-    files = passages.folder / "texts.arrow", *sorted(of_model), *files
+    files = passages.folder / "texts.arrow", *sorted(of_model)
     settings = {**settings, "depth": None, "precision": compute["precision"]}
     count = -(-len(passages) // PASSAGES_PER_PIECE)
     return Pieces(state, fingerprint(settings, *files), count)
 
 
-def batch_size(model, compute: Mapping) -> int:
-    """How many of the longest texts that a model takes fit into a forward pass."""
-    return max(1, compute["tokens_per_batch"] // min(model.max_seq_length or LONGEST, LONGEST))
+def encode(how: Callable, model, texts: list[str], compute: Mapping, **options):
+    """Return what ``how``, a method of the model for queries or documents, makes of texts.
+
+    As many of the longest texts that the model takes as fit into a forward pass are one.
+    """
+    longest = min(model.max_seq_length or LONGEST, LONGEST)
+    size = max(1, compute["tokens_per_batch"] // longest)
+    with autocast(model.device, compute):
+        return how(texts, batch_size=size, show_progress_bar=False, **options)
 
 
 def write_ids(passages: TextStore, folder: Path) -> None:

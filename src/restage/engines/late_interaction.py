@@ -22,16 +22,16 @@ from sentence_transformers import MultiVectorEncoder
 from restage.engines.encoding import (
     PASSAGES_PER_PIECE,
     POINTS_PER_CENTROID,
-    batch_size,
     collection_in_pieces,
+    encode,
     ids_of,
     run_of,
     write_ids,
 )
 from restage.errors import InputError
-from restage.files import complete
+from restage.files import complete, link
 from restage.log import Progress, log
-from restage.scoring import autocast, pick_device
+from restage.scoring import pick_device
 from restage.texts import TextStore
 from restage.tokens import model_folder
 
@@ -71,7 +71,7 @@ def index(
     with complete(folder) as part:
         part.mkdir()
         trained = faiss.read_index(str(codec))
-        faiss.write_index(trained, str(part / "codec.faiss"))
+        link(codec, part / codec.name)
         _write_codes(part, files, trained.sa_code_size(), len(passages))
         _write_lists(part, files, trained)
         write_ids(passages, part)
@@ -151,16 +151,10 @@ def load_encoder(settings: Mapping, compute: Mapping, process: int = 0) -> Multi
 
 
 def _encode(
-    encode: Callable, model: MultiVectorEncoder, texts: list[str], compute: Mapping
+    how: Callable, model: MultiVectorEncoder, texts: list[str], compute: Mapping
 ) -> list[np.ndarray]:
     """Return each text's vectors: float32, shape (tokens, dimensions)."""
-    with autocast(model.device, compute):
-        found = encode(
-            texts,
-            batch_size=batch_size(model, compute),
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
+    found = encode(how, model, texts, compute, convert_to_numpy=True)
     return [vectors.astype(np.float32) for vectors in found]
 
 
