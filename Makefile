@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all --quiet rules host
 
-.PHONY: setup demo test lint bench paper clean
+.PHONY: setup demo report test lint bench paper clean
 
 setup: .venv/ready
 
@@ -19,7 +19,12 @@ setup: .venv/ready
 demo: setup
 	@$(BIN)/python -m restage.gazetteer results/demo/data
 	@$(SNAKEMAKE) --configfile config/demo.yaml
-	@$(BIN)/python -m restage.tables results/demo/tables/in_domain.csv
+	@$(BIN)/python -m restage.typeset results/demo/tables/in_domain.csv
+
+# One page with tables, figures and what made them; it needs no network.
+report: demo
+	@$(SNAKEMAKE) --configfile config/demo.yaml --report results/demo/report.html
+	@echo "Open results/demo/report.html in a browser."
 
 test: setup
 	$(BIN)/pytest

@@ -8,12 +8,16 @@ if not workflow.configfiles:
     configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 
 
 pathvars:
     results=config["results"],
     logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
     stores="<results>/stores",
 
 
@@ -23,6 +27,7 @@ include: "rules/first_stage.smk"
 include: "rules/finetune.smk"
 include: "rules/rerank.smk"
 include: "rules/evaluate.smk"
+include: "rules/report.smk"
 
 
 wildcard_constraints:
@@ -44,3 +49,5 @@ rule all:
         rules.models.input,
         rules.runs.input,
         rules.lists.input,
+        rules.figures.input,
+        rules.pages.input,

@@ -28,6 +28,8 @@ rule text_store:
         directory("<stores>/texts/{kind}/{name}"),
     log:
         "<logs>/texts/{kind}/{name}.log",
+    benchmark:
+        "<benchmarks>/texts/{kind}/{name}.tsv"
     conda:
         "../envs/data.yaml"
     resources:
@@ -46,6 +48,8 @@ rule token_store:
         directory("<stores>/tokens/{tokenizer}/{kind}/{name}"),
     log:
         "<logs>/tokens/{tokenizer}/{kind}/{name}.log",
+    benchmark:
+        "<benchmarks>/tokens/{tokenizer}/{kind}/{name}.tsv"
     conda:
         "../envs/model.yaml"
     threads: config["compute"]["threads"]

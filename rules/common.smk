@@ -3,7 +3,7 @@ import re
 import sys
 from pathlib import Path
 
-from restage.config import load, origin, stage
+from restage.config import load, origin, stage, sweep, tokenizer_folder
 from restage.errors import InputError
 
 try:
@@ -76,20 +76,15 @@ def fetched(source):
     return [f"<results>/downloads/ir_datasets/{source['ir_datasets']}.fetched"]
 
 
-def tokenizer_of(model):
-    """The folder name of a model's tokenizer."""
-    return re.sub(r"[^\w.-]+", "--", model)
-
-
 def model_of(tokenizer):
     lists = config["ranked_lists"].values()
     teachers = [given["model"] for given in lists if given["format"] == "model" and given["model"]]
     models = [*(given["model"] for given in config["backbones"].values()), *teachers]
-    return {tokenizer_of(model): model for model in models}[tokenizer]
+    return {tokenizer_folder(model): model for model in models}[tokenizer]
 
 
 def tokens(model, kind, name):
-    return f"<stores>/tokens/{tokenizer_of(model)}/{kind}/{name}"
+    return f"<stores>/tokens/{tokenizer_folder(model)}/{kind}/{name}"
 
 
 def tokens_of_dataset(model, dataset):
@@ -121,6 +116,12 @@ def what_lists_refer_to(lists):
         "passages": f"<stores>/texts/collections/{given['collection']}",
         "qrels": qrels_files(given["qrels"]),
     }
+
+
+def list_settings(lists):
+    """What the making of ranked lists depends on, which is not what the plan expects of them."""
+    settings = config["ranked_lists"][lists].items()
+    return {name: value for name, value in settings if name != "expected"}
 
 
 def teacher(lists):
@@ -230,3 +231,69 @@ def table_order(datasets):
         "datasets": list(datasets),
         "measures": {name: config["datasets"][name]["measures"] for name in datasets},
     }
+
+
+def baseline():
+    """The recipe that the others are compared with."""
+    return config["statistics"]["baseline_recipe"] or next(iter(config["recipes"]), None)
+
+
+def curves():
+    """What the training curves of the models are told apart by, in the models' order."""
+    models = [Path(path).parts[-3:] for path in evaluated(MODEL)]
+    return [
+        {"backbone": backbone, "recipe": recipe, "seed": seed, "last_loss": loss}
+        for backbone, recipe, seed in models
+        for loss in [stage(config, recipe).objective["loss"]]
+    ]
+
+
+def is_published():
+    """Whether the study published numbers for any cell of this grid."""
+    with open(workflow.source_path("../workflow/published/in_domain.csv")) as file:
+        published = [line.split(",")[2:4] for line in file]
+    return any(
+        [first_stage, dataset] in published
+        for first_stage in config["first_stages"]
+        for dataset in config["datasets"]
+    )
+
+
+def further_tables():
+    """The tables besides those of groups that this grid has."""
+    if not groups():
+        return []
+    compared = ["learning_rate"] if sweep(config) else []
+    return ["significance", "equivalence", *compared, *(["reproduction"] if is_published() else [])]
+
+
+def group_figures():
+    """Which figures each group has: without several recipes there is nothing to compare."""
+    compares = config["backbones"] and len(config["recipes"]) > 1
+    return ["effectiveness", *(["differences", "queries"] if compares else [])]
+
+
+def single_figures():
+    of_tables = [name for name in further_tables() if name in ("learning_rate", "reproduction")]
+    trained = config["backbones"] and config["recipes"]
+    return [*of_tables, *(["training"] if trained else [])]
+
+
+FORMATS = ["svg", "pdf"]
+
+
+# Categories of the report, in their order.
+ON_PAR = "1. Are the recipes on par?"
+EFFECTIVENESS = "2. How effective are they?"
+LEARNING_RATE = "3. Is it the learning rate?"
+REPRODUCTION = "4. Does it agree with the study?"
+MADE = "5. How was it made?"
+PAGE_CATEGORIES = {
+    "significance": ON_PAR,
+    "equivalence": ON_PAR,
+    "learning_rate": LEARNING_RATE,
+    "reproduction": REPRODUCTION,
+    "runtimes": MADE,
+    "provenance": MADE,
+}
+PROVENANCE = ["runtimes", "provenance"]

@@ -15,9 +15,7 @@ rule tables:
     input:
         all_runs(config["datasets"]),
         expand("<results>/tables/{group}.{format}", group=groups(), format=["csv", "md", "tex"]),
-        expand("<results>/tables/{name}.csv", name=["significance", "equivalence"])
-        if groups()
-        else [],
+        expand("<results>/tables/{name}.csv", name=further_tables()),
 
 
 rule measure_first_stage:
@@ -57,6 +55,12 @@ rule group_table:
         csv="<results>/tables/{group}.csv",
         md="<results>/tables/{group}.md",
         tex="<results>/tables/{group}.tex",
+        html=report(
+            "<results>/pages/{group}.html",
+            caption="../workflow/report/group.rst",
+            category=EFFECTIVENESS,
+            labels={"what": "table", "group": "{group}"},
+        ),
     log:
         "<logs>/tables/{group}.log",
     wildcard_constraints:
@@ -81,6 +85,12 @@ rule comparisons:
     output:
         significance="<results>/tables/significance.csv",
         equivalence="<results>/tables/equivalence.csv",
+        verdicts=report(
+            "<results>/pages/verdicts.html",
+            caption="../workflow/report/verdicts.rst",
+            category=ON_PAR,
+            labels={"what": "answer", "group": "all"},
+        ),
     log:
         "<logs>/tables/comparisons.log",
     conda:
@@ -91,5 +101,6 @@ rule comparisons:
     params:
         order=table_order(config["datasets"]),
         statistics=config["statistics"],
+        seed=config["seeds"][0],
     script:
         "../workflow/scripts/comparisons.py"

@@ -23,6 +23,8 @@ rule finetune:
         directory(MODEL),
     log:
         "<logs>/models/{backbone}/{recipe}/{seed}.log",
+    benchmark:
+        "<benchmarks>/models/{backbone}/{recipe}/{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: config["compute"]["threads"]

@@ -13,6 +13,8 @@ rule index_pisa:
         directory("<results>/indexes/pisa/{collection}"),
     log:
         "<logs>/indexes/pisa/{collection}.log",
+    benchmark:
+        "<benchmarks>/indexes/pisa/{collection}.tsv"
     conda:
         "../envs/retrieval.yaml"
     threads: config["compute"]["threads"]
@@ -30,6 +32,8 @@ rule model_index_pisa:
         directory("<results>/indexes/{first_stage}/{collection}"),
     log:
         "<logs>/indexes/{first_stage}/{collection}.log",
+    benchmark:
+        "<benchmarks>/indexes/{first_stage}/{collection}.tsv"
     wildcard_constraints:
         first_stage=engine("pisa"),
     conda:
@@ -50,6 +54,8 @@ rule index:
         directory("<results>/indexes/{first_stage}/{collection}"),
     log:
         "<logs>/indexes/{first_stage}/{collection}.log",
+    benchmark:
+        "<benchmarks>/indexes/{first_stage}/{collection}.tsv"
     wildcard_constraints:
         first_stage=engine("terrier", "dense", "late_interaction"),
     conda:
@@ -76,6 +82,8 @@ rule retrieve:
         "<results>/first_stage/{first_stage}/{dataset}.run.gz",
     log:
         "<logs>/first_stage/{first_stage}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/first_stage/{first_stage}/{dataset}.tsv"
     wildcard_constraints:
         first_stage=engine("pisa", "terrier", "dense", "late_interaction"),
     conda:
@@ -104,6 +112,8 @@ use rule retrieve as mine with:
         "<results>/mined/{lists}.run.gz",
     log:
         "<logs>/mined/{lists}.log",
+    benchmark:
+        "<benchmarks>/mined/{lists}.tsv"
     wildcard_constraints:
         lists=list_format("first_stage"),
     resources:
@@ -125,6 +135,8 @@ rule import_run:
         "<results>/first_stage/{first_stage}/{dataset}.run.gz",
     log:
         "<logs>/first_stage/{first_stage}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/first_stage/{first_stage}/{dataset}.tsv"
     wildcard_constraints:
         first_stage=engine("run"),
     conda:

@@ -42,6 +42,8 @@ rule ranked_lists_from_run:
         directory("<results>/ranked_lists/{lists}"),
     log:
         "<logs>/ranked_lists/{lists}.log",
+    benchmark:
+        "<benchmarks>/ranked_lists/{lists}.tsv"
     wildcard_constraints:
         lists=list_format("trec_run", "first_stage"),
     conda:
@@ -50,7 +52,7 @@ rule ranked_lists_from_run:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        settings=lambda w: config["ranked_lists"][w.lists],
+        settings=lambda w: list_settings(w.lists),
     script:
         "../workflow/scripts/ranked_lists.py"
 
@@ -73,6 +75,8 @@ rule ranked_lists_from_model:
         directory("<results>/ranked_lists/{lists}"),
     log:
         "<logs>/ranked_lists/{lists}.log",
+    benchmark:
+        "<benchmarks>/ranked_lists/{lists}.tsv"
     wildcard_constraints:
         lists=list_format("model"),
     conda:
@@ -83,7 +87,7 @@ rule ranked_lists_from_model:
         mem_mb=growing(16000),
         runtime=growing(2880),
     params:
-        settings=lambda w: config["ranked_lists"][w.lists],
+        settings=lambda w: list_settings(w.lists),
         segment_ids=lambda w: teacher(w.lists)["segment_ids"],
         state=lambda w: state_of("ranked_lists", w),
     script:

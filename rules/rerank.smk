@@ -22,6 +22,8 @@ rule score:
         "<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",
     log:
         "<logs>/scores/{backbone}/{recipe}/{seed}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/scores/{backbone}/{recipe}/{seed}/{dataset}.tsv"
     conda:
         "../envs/model.yaml"
     threads: config["compute"]["threads"]

@@ -4,17 +4,21 @@ import itertools
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from restage.statistics import (
+    _mean_of_two_ways,
     bootstrap_interval,
     correct,
+    over_queries_and_seeds,
     paired_t,
     randomisation,
     tost,
@@ -53,6 +57,74 @@ def test_tost_is_statsmodels(pair, margin):
     a, b = pair
     assume(np.std(a - b) > 1e-6)
     assert tost(a, b, margin) == pytest.approx(ttost_paired(a, b, -margin, margin)[0])
+
+
+def crossed(queries, seeds, of_query=0.1, of_seed=0.03, of_rest=0.05, mean=0.02, seed=0):
+    rng = np.random.default_rng(seed)
+    return (
+        mean
+        + rng.normal(0, of_query, (queries, 1))
+        + rng.normal(0, of_seed, (1, seeds))
+        + rng.normal(0, of_rest, (queries, seeds))
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_queries_and_seeds_have_the_error_of_a_mixed_model(seed):
+    differences = crossed(30, 5, seed=seed)
+    queries, seeds = np.indices(differences.shape).reshape(2, -1)
+    frame = pd.DataFrame({"d": differences.ravel(), "query": queries, "seed": seeds})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = MixedLM.from_formula(
+            "d ~ 1",
+            groups=np.ones(len(frame)),
+            vc_formula={"query": "0 + C(query)", "seed": "0 + C(seed)"},
+            data=frame,
+        ).fit(reml=True)
+    mean, error, freedom = _mean_of_two_ways(differences)
+    assert mean == pytest.approx(model.params["Intercept"], rel=1e-3)
+    assert error == pytest.approx(model.bse["Intercept"], rel=0.02)
+    assert 4 <= freedom <= 29 * 4
+    p_value, p_tost = over_queries_and_seeds(differences, 0.05)
+    assert p_value == pytest.approx(2 * stats.t.sf(abs(mean) / error, freedom))
+    ends = stats.t.interval(1 - 2 * p_tost, freedom, mean, error)  # touches the margin
+    assert max(map(abs, ends)) == pytest.approx(0.05)
+
+
+@QUICK
+@given(pairs(), st.floats(0.001, 0.5))
+def test_one_seed_leaves_the_two_tests(pair, margin):
+    a, b = pair
+    both = over_queries_and_seeds((a - b)[:, None], margin)
+    assert both == pytest.approx((paired_t(a, b), tost(a, b, margin)))
+
+
+def test_seeds_that_differ_make_a_difference_less_sure():
+    assert over_queries_and_seeds(crossed(50, 3, of_seed=0), 0.02)[0] < 0.2
+    rates = [
+        np.mean(
+            [
+                over_queries_and_seeds(crossed(20, 3, mean=0, seed=s, **kind), 1)[0] < 0.05
+                for s in range(300)
+            ]
+        )
+        for kind in ({}, {"of_seed": 0}, {"of_query": 0}, {"of_rest": 0})
+    ]
+    assert max(rates) < 0.09, rates  # it errs about as often as it says
+    alike = [
+        paired_t(crossed(20, 3, mean=0, of_seed=0.1, seed=s).mean(axis=1), np.zeros(20))
+        for s in range(300)
+    ]
+    assert np.mean(np.array(alike) < 0.05) > 0.3  # which the paired test of means does not
+
+
+def test_identical_seeds_and_one_query():
+    same = np.full((4, 3), 0.1)
+    assert over_queries_and_seeds(same, 0.2) == (0, 0)
+    assert over_queries_and_seeds(same * 0, 0.2) == (1, 0)
+    assert np.isnan(over_queries_and_seeds(same[:1], 0.2)).all()
+    assert over_queries_and_seeds(np.array([[0.1, 0.3], [0.3, 0.1]]), 0.5)[1] < 0.5
 
 
 def test_tests_without_variance():

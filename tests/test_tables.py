@@ -1,6 +1,5 @@
 """Tables: what stands in them, how it is written, and the comparisons behind them."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from restage import tables
+from restage import tables, typeset
 from restage.errors import InputError
 from restage.measures import write_measures
-from restage.statistics import tost
+from restage.statistics import over_queries_and_seeds, tost
 
 STATISTICS = {
     "test": "paired_t",
@@ -108,9 +107,9 @@ def test_one_query_and_identical_runs():
     assert table["p_value"].isna().all() and not table["significant"].any()
     same = tables.group_table(make(spread=0, gain=0), ORDER, STATISTICS, seed=1)
     assert (pick(same, backbone="bert")["p_value"] == 1).all()
-    said = tables.equivalence_table(make(spread=0, gain=0), ORDER, STATISTICS)["verdict"]
+    said = tables.equivalence_table(make(spread=0, gain=0), ORDER, STATISTICS, 1)["verdict"]
     assert set(said) == {"equivalent"}
-    assert set(tables.equivalence_table(make(queries=1), ORDER, STATISTICS)["verdict"]) == {
+    assert set(tables.equivalence_table(make(queries=1), ORDER, STATISTICS, 1)["verdict"]) == {
         "undecided"
     }
 
@@ -120,18 +119,18 @@ def test_missing_queries_and_cells_are_told():
     missing = pick(values, **CELL, backbone="bert", recipe="KD", query_id="7").index
     for function in (tables.significance_table, tables.equivalence_table):
         with pytest.raises(InputError, match="query 7: only one of bm_25 bert KD dl&20"):
-            function(values.drop(missing), ORDER, STATISTICS)
+            function(values.drop(missing), ORDER, STATISTICS, seed=1)
     with pytest.raises(InputError, match="query 7"):
         tables.group_table(values.drop(missing), ORDER, STATISTICS, seed=1)
     with pytest.raises(InputError, match="qld bert KD dl19 nDCG@10: has no values"):
         tables.significance_table(
-            values[values["recipe"] != "KD"], ORDER | {"models": [("bert", "KD")]}, STATISTICS
+            values[values["recipe"] != "KD"], ORDER | {"models": [("bert", "KD")]}, STATISTICS, 1
         )
 
 
 def test_significance_by_its_definitions():
     values = make(gain=0.1)
-    table = tables.significance_table(values, ORDER, STATISTICS | {"baseline_recipe": "KD"})
+    table = tables.significance_table(values, ORDER, STATISTICS | {"baseline_recipe": "KD"}, seed=1)
     assert set(table["against"]) == {"first_stage", "KD"}
     assert len(pick(table, against="KD")) == 2 * 2 * 3  # both backbones' CL
     [row] = pick(table, **CELL, backbone="bert", recipe="CL", against="KD").itertuples()
@@ -154,7 +153,7 @@ def test_significance_by_its_definitions():
 def test_the_configured_correction_decides(correction, column):
     statistics = STATISTICS | {"correction": correction, "alpha": 0.2}
     values = make(gain=0.06)
-    table = tables.significance_table(values, ORDER, statistics)
+    table = tables.significance_table(values, ORDER, statistics, seed=1)
     assert (table["significant"] == (table[column] < 0.2)).all()
     assert 0 < table["significant"].mean() < 1
     marked = tables.group_table(values, ORDER, statistics, seed=1)
@@ -163,24 +162,95 @@ def test_the_configured_correction_decides(correction, column):
 
 
 def test_equivalence_by_its_definitions():
-    values = make(spread=0.05)
-    table = tables.equivalence_table(values, ORDER, STATISTICS)
+    values = make(spread=0.05, seeds=[1])
+    table = tables.equivalence_table(values, ORDER, STATISTICS, seed=1)
     assert len(table) == 2 * 2 * 3 and set(table["against"]) == {"CL"}
     [row] = pick(table, **CELL, backbone="bert").itertuples()
     mine, other = (per_query(values, **CELL, backbone="bert", recipe=r) for r in ("KD", "CL"))
     assert row.p_value == pytest.approx(stats.ttest_rel(mine, other).pvalue)
     assert row.p_tost == pytest.approx(tost(mine, other, 0.02))
     assert row.verdict == "equivalent"
-    narrow = tables.equivalence_table(values, ORDER, STATISTICS | {"equivalence_margin": 1e-4})
+    narrow = tables.equivalence_table(values, ORDER, STATISTICS | {"equivalence_margin": 1e-4}, 1)
     assert set(narrow["verdict"]) == {"undecided"}
     worse = values["value"].where(values["recipe"] != "KD", values["value"] - 0.1)
-    said = tables.equivalence_table(values.assign(value=worse), ORDER, STATISTICS)["verdict"]
+    said = tables.equivalence_table(values.assign(value=worse), ORDER, STATISTICS, 1)["verdict"]
     assert set(said) == {"worse"}
+
+
+def test_seeds_are_a_source_of_variance():
+    values = make(seeds=(1, 2, 3))
+    equivalence = tables.equivalence_table(values, ORDER, STATISTICS, seed=1)
+    significance = tables.significance_table(values, ORDER, STATISTICS, seed=1)
+    cell = CELL | {"backbone": "bert", "recipe": "KD", "against": "CL"}
+    [row], [tested] = (
+        pick(equivalence, **cell).itertuples(),
+        pick(significance, **cell).itertuples(),
+    )
+    mine, other = (
+        pick(values, **CELL, backbone="bert", recipe=r).pivot(
+            index="query_id", columns="seed", values="value"
+        )
+        for r in ("KD", "CL")
+    )
+    both = over_queries_and_seeds((mine - other).to_numpy(), 0.02)
+    assert (row.p_value, row.p_tost) == pytest.approx(both)
+    assert tested.p_query_seed == pytest.approx(row.p_value)
+    assert tested.p_value == pytest.approx(
+        stats.ttest_rel(mine.mean(axis=1), other.mean(axis=1)).pvalue
+    )
+    once = tables.significance_table(values[values["seed"] < 2], ORDER, STATISTICS, seed=1)
+    assert once["p_query_seed"].isna().all()
+
+
+def test_a_recipe_is_compared_with_its_previous_stage():
+    order = ORDER | {"models": [("bert", r) for r in ("CL", "KD", "CL-KD", "KD-CL", "CL-KD-CL")]}
+    table = tables.equivalence_table(make(order), order, STATISTICS, seed=1)
+    compared = table[["recipe", "against"]].drop_duplicates().itertuples(index=False, name=None)
+    assert set(compared) == {
+        ("KD", "CL"),
+        ("CL-KD", "CL"),
+        ("KD-CL", "CL"),
+        ("KD-CL", "KD"),
+        ("CL-KD-CL", "CL"),
+        ("CL-KD-CL", "CL-KD"),
+    }
+
+
+def test_learning_rates_stand_with_what_they_started_from():
+    recipes = ["CL", "KD", "CL-KD9", "CL-KD8", "KD-CL8", "KD-CL9"]
+    order = ORDER | {"models": [("bert", recipe) for recipe in recipes]}
+    values = make(order)
+    sweep = pd.DataFrame(
+        [
+            ("CL", "KD", 1e-9, "CL-KD9"),
+            ("CL", "KD", 1e-8, "CL-KD8"),
+            ("KD", "CL", 1e-8, "KD-CL8"),
+            ("KD", "CL", 1e-9, "KD-CL9"),
+        ],
+        columns=["previous", "objective", "learning_rate", "recipe"],
+    )
+    groups = tables.group_table(values, order, STATISTICS, seed=1)
+    equivalence = tables.equivalence_table(values, order, STATISTICS, seed=1)
+    table = tables.learning_rate_table(groups, equivalence, sweep)
+    assert len(table) == 2 * 3 * 4
+    assert list(table["recipe"].head(4)) == ["CL-KD9", "CL-KD8", "KD-CL9", "KD-CL8"]
+    [row] = pick(table, **CELL, recipe="KD-CL9").itertuples()
+    mine, other = (per_query(values, **CELL, backbone="bert", recipe=r) for r in ("KD-CL9", "KD"))
+    assert row.value == pytest.approx(mine.mean())
+    assert row.difference == pytest.approx((mine - other).mean())
+
+
+def test_figures_show_ndcg_or_the_first_measure():
+    table = pd.DataFrame(
+        [("a", "AP"), ("a", "nDCG@10"), ("b", "RR@10"), ("b", "AP")], columns=["dataset", "measure"]
+    )
+    main = tables.main_measures(table)
+    assert dict(main.itertuples(index=False, name=None)) == {"a": "nDCG@10", "b": "RR@10"}
 
 
 def test_a_backbone_without_the_baseline_recipe_is_not_compared_with_it():
     order = ORDER | {"models": [("electra", "CL"), ("electra", "KD"), ("bert", "KD")]}
-    table = tables.equivalence_table(make(order), order, STATISTICS)
+    table = tables.equivalence_table(make(order), order, STATISTICS, seed=1)
     assert set(table["backbone"]) == {"electra"}
 
 
@@ -189,13 +259,13 @@ def test_first_stages_alone_make_tables(tmp_path):
     values = make(order)
     table = tables.group_table(values, order, STATISTICS, seed=1)
     assert len(table) == 2 * 3
-    files = [str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex")]
-    tables.write_group_table(table, *files)
-    assert tables.terminal_table(tables.read_csv(files[0])).count("qld") == 1
+    files = {kind: str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex", "html")}
+    typeset.write_group_table(table, **files)
+    assert typeset.terminal_table(typeset.read_csv(files["csv"])).count("qld") == 1
     for compare in (tables.significance_table, tables.equivalence_table):
-        empty = compare(values, order, STATISTICS)
-        tables.write_csv(empty, files[0])
-        [header] = Path(files[0]).read_text().splitlines()
+        empty = compare(values, order, STATISTICS, seed=1)
+        typeset.write_csv(empty, files["csv"])
+        [header] = Path(files["csv"]).read_text().splitlines()
         assert header.startswith("first_stage,backbone,recipe,dataset,measure,against,difference")
 
 
@@ -211,91 +281,6 @@ def test_loads_what_the_paths_say(tmp_path):
         ["bm25", "electra", "CL-KD", 42, "dl.19", "1", "AP", 0.5],
     ]
     assert tables.load([], []).empty
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def written(tmp_path):
-    values = make()
-    table = tables.group_table(values, ORDER, STATISTICS, seed=1)
-    paths = {kind: str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex")}
-    tables.write_group_table(table, **paths)
-    return table, {kind: Path(path).read_text("utf-8") for kind, path in paths.items()}
-
-
-def test_csv_is_tidy_and_comes_back(written, tmp_path):
-    table, text = written
-    lines = text["csv"].splitlines()
-    assert lines[0].split(",") == COLUMNS
-    assert re.fullmatch(r"qld,-,-,dl19,nDCG@10,0\.\d{6},0,,0\.\d{6},0\.\d{6},", lines[1])
-    assert re.fullmatch(r".*,2,0\.\d{6},0\.\d{6},0\.\d{6},\d(\.\d+)?e-\d\d", lines[-1])
-    back = tables.read_csv(tmp_path / "t.csv")
-    pd.testing.assert_frame_equal(back, table[COLUMNS], atol=1e-6, rtol=5e-3, check_dtype=False)
-
-
-def test_names_that_look_like_numbers_come_back(tmp_path):
-    order = ORDER | {"first_stages": ["007"], "datasets": ["NA"], "measures": {"NA": ["AP"]}}
-    table = tables.group_table(make(order), order, STATISTICS, seed=1)
-    tables.write_csv(table.drop(columns="significant"), tmp_path / "t.csv")
-    back = tables.read_csv(tmp_path / "t.csv")
-    assert set(back["first_stage"]) == {"007"} and set(back["dataset"]) == {"NA"}
-
-
-def test_markdown_marks_the_best_and_the_significant(written):
-    table, text = written
-    blocks = text["md"].split("### ")[1:]
-    assert [block.split("\n")[0] for block in blocks] == ["qld", "bm_25"]
-    for block in blocks:
-        lines = [line for line in block.splitlines() if line.startswith("|")]
-        heads = [head.strip() for head in lines[0].split("|")[1:-1]]
-        assert heads[:3] == ["backbone", "recipe", "dl19 nDCG@10"] and len(heads) == 5
-        cells = np.array([[c.strip() for c in line.split("|")[1:-1]] for line in lines[2:]])
-        assert [tuple(row) for row in cells[:, :2]] == [("-", "-"), *ORDER["models"]]
-        part = table[table["first_stage"] == block.split("\n")[0]]
-        shape = (5, 3)
-        means = part["value"].to_numpy().reshape(shape)
-        significant = part["significant"].to_numpy().reshape(shape)
-        assert significant.any()
-        for row, column in np.ndindex(shape):
-            cell = cells[row, column + 2]
-            assert f"{means[row, column]:.3f}" in cell
-            assert cell.startswith("**") == (row == means[:, column].argmax())
-            assert cell.endswith("†") == significant[row, column]
-
-
-def test_ties_are_all_bold():
-    table = tables.group_table(make(spread=0, gain=0), ORDER, STATISTICS, seed=1)
-    assert tables._markdown(table).count("**0.300") == len(table)
-
-
-def test_latex_is_escaped_and_each_row_has_all_columns(written):
-    tex = written[1]["tex"]
-    assert r"bm\_25" in tex and "bm_25" not in tex
-    assert r"\multicolumn{2}{c}{dl19} & \multicolumn{1}{c}{dl\&20} \\" in tex
-    assert r"\begin{tabular}{lllrrr}" in tex and tex.isascii()
-    rows = [line for line in tex.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
-    assert len(rows) == 1 + 2 * 5
-    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {5}
-    assert sum(line == r"\midrule" for line in tex.splitlines()) == 2
-    assert tex.count("{") == tex.count("}")
-    assert r"\textbf{" in tex and r"$^\dagger$" in tex
-
-
-def test_latex_splits_what_is_too_wide():
-    measures = ["AP", "nDCG@1", "nDCG@5", "nDCG@10", "RR@10"]
-    order = ORDER | {"measures": {"dl19": measures, "dl&20": measures}}
-    table = tables.group_table(make(order), order, STATISTICS, seed=1)
-    assert tables._latex(table).count(r"\begin{tabular}{lllrrrrr}") == 2
-
-
-def test_terminal_table_is_the_same_from_the_file(written, tmp_path):
-    table = written[0]
-    text = tables.terminal_table(tables.read_csv(tmp_path / "t.csv"))
-    assert text == tables.terminal_table(table)
-    assert text.index("qld, then") < text.index("bm_25, then")
-    assert text.count("p(nDCG@10)") == 2 and f"{table['value'].iloc[0]:.3f}" in text
 
 
 def test_reproduction_joins_what_both_have():

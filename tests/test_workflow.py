@@ -22,10 +22,13 @@ from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from restage.config import load
 from restage.gazetteer import write_gazetteer
 from restage.ranked_lists import RankedLists
 from restage.runs import read_run
+from restage.sampling import VALIDATION
 from restage.texts import TextStore
+from restage.training import _batches, _sampler
 
 ROOT = Path(__file__).parents[1]
 TRECQA = ROOT.parent / "shared/data/trecqa"
@@ -181,6 +184,11 @@ def expected_files():
         yield from (f"measures/tiny/{recipe}/42/{name}.parquet" for name in stages)
     yield from (f"tables/small.{kind}" for kind in ("csv", "md", "tex"))
     yield from (f"tables/{name}.csv" for name in ("significance", "equivalence"))
+    yield from (f"provenance/{name}.csv" for name in ("runtimes", "provenance"))
+    for name in ("small_effectiveness", "small_differences", "small_queries", "training"):
+        yield from (f"figures/{name}.{kind}" for kind in ("svg", "pdf"))
+    pages = "small", "verdicts", "significance", "equivalence", "runtimes", "provenance"
+    yield from (f"pages/{name}.html" for name in pages)
 
 
 def test_every_file_of_the_contract_is_there(grid):
@@ -359,10 +367,56 @@ def test_a_deeper_first_stage_searches_the_same_index(grid):
     assert "output: out/indexes" not in output
 
 
+def test_the_plan_counts_the_pairs_of_the_runs(grid, small_grid, tmp_path, monkeypatch):
+    before, output = small_grid(tmp_path), make(grid, "plan")
+    assert re.search(r"^score +10 +10 ", output, re.M) and "Nothing to be done" not in output
+    make(before, "plan")
+    plans = [
+        pd.read_csv(folder / "out/tables/plan.csv", index_col=["rule", "job"]).sort_index()
+        for folder in (grid, before)
+    ]
+    made, planned = plans
+    assert made["done"].all() and not planned["done"].any()
+    assert set(made.index) == set(planned.index)
+    assert (made["pairs"] <= planned["pairs"]).all()
+    for recipe in RECIPES:
+        for dataset in ("valid", "test"):
+            place = f"tiny/{recipe}/42"
+            scores = pd.read_parquet(grid / f"out/scores/{place}/{dataset}.parquet")
+            assert made.loc[("score", f"scores/{place}/{dataset}.parquet"), "pairs"] == len(scores)
+            for stage in ("bm25", "qld"):
+                run = f"runs/{place}/{stage}/{dataset}.run.gz"
+                assert made.loc[("rerank", run), "pairs"] == len(read_run(grid / "out" / run))
+    monkeypatch.chdir(grid)
+    config = load(read_config(grid), ROOT / "workflow/schemas/config.schema.yaml")
+    for recipe in ("CL", "KD", "CL-KD"):
+        objective = config["objectives"][recipe[-2:]]
+        lists = grid / "out/ranked_lists" / objective["ranked_lists"]
+        train, valid = (_sampler(lists / part, objective, 42) for part in ("train", "valid"))
+        batches = _batches(train, objective["queries_per_batch"], 0, objective["max_steps"])
+        trained = sum(len(one.passages) for _, _, batch in batches for one in batch)
+        validated = 2 * sum(len(valid.sample(i, VALIDATION).passages) for i in valid.usable)
+        for plan in plans:
+            assert plan.loc[("finetune", f"models/tiny/{recipe}/42"), "pairs"] == trained
+        assert made.loc[("validate", f"models/tiny/{recipe}/42"), "pairs"] == validated
+
+
+def test_a_report_has_every_table_and_figure(grid, tmp_path):
+    command = [*snakemake_command(grid), "--report", str(tmp_path / "report.html")]
+    subprocess.run(command, cwd=grid, env=os.environ | ENVIRONMENT, check=True)
+    page = (tmp_path / "report.html").read_text()
+    for name in ("pages/verdicts.html", "pages/small.html", "figures/small_effectiveness.svg"):
+        assert f'"out/{name}"' in page
+    assert "1. Are the recipes on par?" in page
+    assert ", ".join(RECIPES) in page
+    # Nothing is fetched when it is opened.
+    assert not re.search(r'<(script|link|img)[^>]*(src|href)="http', page)
+
+
 def test_another_run_from_scratch_gives_the_same_bytes(grid, small_grid, tmp_path):
     again = small_grid(tmp_path)
     make(again, cores=1)  # jobs in another order
-    for kind in ("first_stage", "models", "scores", "runs", "measures", "tables"):
+    for kind in ("first_stage", "models", "scores", "runs", "measures", "tables", "figures"):
         files = [p for p in (grid / "out" / kind).rglob("*") if p.is_file()]
         assert files
         for file in files:

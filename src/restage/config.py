@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +17,9 @@ from restage.errors import InputError
 from restage.measures import parse_measure
 
 Key = tuple[str | int, ...]
+# Tables and pages of their own: no group can have their names.
+OTHER_TABLES = {"significance", "equivalence", "learning_rate", "reproduction", "plan"}
+OTHER_TABLES |= {"verdicts", "runtimes", "provenance"}
 
 
 def load(config: Mapping, schema: str | os.PathLike, files: Sequence[str] = ()) -> dict:
@@ -227,6 +231,10 @@ def _datasets(config: dict) -> None:
                 raise _Wrong(key, "qrels alone can only measure runs; give ir_datasets or path")
         else:
             _texts(key, dataset, "queries", "qrels")
+        if dataset["group"] in OTHER_TABLES:
+            raise _Wrong(
+                (*key, "group"), f"'{dataset['group']}' is another table; rename the group"
+            )
         if dataset["collection"] is not None:
             _known(config, (*key, "collection"), "collections", dataset["collection"])
         elif needs_text:
@@ -391,3 +399,32 @@ def stage(config: dict, recipe: str) -> Stage:
     if previous and later is not None:
         objective["learning_rate"] = later
     return Stage(previous or None, objective)
+
+
+def tokenizer_folder(model: str) -> str:
+    """Return the folder name of what is tokenised as ``model`` does."""
+    return re.sub(r"[^\w.-]+", "--", model)
+
+
+def sweep(config: dict) -> list[dict]:
+    """Return the recipes of the grid that differ in nothing but their last learning rate.
+
+    One entry per recipe: previous, objective (the first one that is so but for the rate),
+    learning_rate, recipe.
+    """
+    kinds: dict[tuple[str, str], list[dict]] = {}
+    for recipe in config["recipes"]:
+        last = stage(config, recipe)
+        if last.previous:
+            settings = _but_the_rate(last.objective)
+            objectives = config["objectives"].items()
+            name = next(name for name, other in objectives if _but_the_rate(other) == settings)
+            entry = {"previous": last.previous, "objective": name, "recipe": recipe}
+            entry["learning_rate"] = last.objective["learning_rate"]
+            kinds.setdefault((last.previous, name), []).append(entry)
+    return [entry for entries in kinds.values() if len(entries) > 1 for entry in entries]
+
+
+def _but_the_rate(objective: Mapping) -> dict:
+    rates = ("learning_rate", "later_learning_rate")
+    return {name: value for name, value in objective.items() if name not in rates}

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import platform
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -25,9 +27,20 @@ def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
     terminal, file = logging.StreamHandler(), logging.FileHandler(path, mode="a" if append else "w")
     terminal.setFormatter(logging.Formatter(f"{job}: %(message)s"))
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    terminal.setLevel(logging.INFO)
     logging.basicConfig(level=logging.WARNING, handlers=[terminal, file])
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.DEBUG)
     sys.excepthook = _report
+    log.debug("on %s", processor())
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    try:
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return named[1].strip() if named else platform.machine()
 
 
 def _report(kind, error, traceback) -> None:

@@ -61,7 +61,10 @@ def pick_device(threads: int, process: int = 0) -> torch.device:
     last digits of a sum.
     """
     torch.set_num_threads(threads)
-    return torch.device(f"cuda:{process}" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    log.debug("on %s", torch.cuda.get_device_name(process))
+    return torch.device(f"cuda:{process}")
 
 
 def autocast(device: torch.device, compute: Mapping) -> torch.autocast:

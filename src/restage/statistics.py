@@ -41,8 +41,50 @@ def tost(a: np.ndarray, b: np.ndarray, margin: float) -> float:
     return float(ttost_paired(np.asarray(a), np.asarray(b), -margin, margin)[0])
 
 
+def over_queries_and_seeds(differences: np.ndarray, margin: float) -> tuple[float, float]:
+    """Return the p-values of ``paired_t`` and ``tost`` with seeds as a second source of variance.
+
+    Queries and seeds are both random samples: another draw of either would have given other
+    values. Mean squares of the two-way analysis of variance without replication give the variance
+    of the mean, (MS_query + MS_seed - MS_rest) / (queries * seeds), with Satterthwaite's degrees of
+    freedom (Clark, "The language-as-fixed-effect fallacy", 1973, whose quasi-F this is). Where an
+    estimated component would be negative it is taken for 0. With one seed the two tests remain.
+
+    Args:
+        differences: one system's values minus the other's, shape (queries, seeds).
+    """
+    queries, seeds = differences.shape
+    if seeds == 1 or queries == 1 or np.ptp(differences) < ROUNDING:
+        mean, zero = differences.mean(axis=1), np.zeros(queries)
+        return paired_t(mean, zero), tost(mean, zero, margin)
+    mean, error, freedom = _mean_of_two_ways(differences)
+    if error < ROUNDING:
+        return float(abs(mean) < ROUNDING), float(abs(mean) > margin - ROUNDING)
+    within = max(
+        stats.t.sf((margin - mean) / error, freedom), stats.t.sf((margin + mean) / error, freedom)
+    )
+    return float(2 * stats.t.sf(abs(mean) / error, freedom)), float(within)
+
+
+def _mean_of_two_ways(differences: np.ndarray) -> tuple[float, float, float]:
+    """Return mean, standard error and degrees of freedom, rows and columns being random."""
+    mean, size = differences.mean(), np.array(differences.shape)
+    by_query, by_seed = differences.mean(axis=1), differences.mean(axis=0)
+    rest = differences - by_query[:, None] - by_seed + mean
+    squares = np.array([((by_query - mean) ** 2).sum(), ((by_seed - mean) ** 2).sum()])
+    squares *= size[::-1] / (size - 1)
+    rest_square = (rest**2).sum() / (size - 1).prod()
+    varied = squares > rest_square
+    if varied.all():
+        parts = np.array([*squares, -rest_square])
+        freedom = parts.sum() ** 2 / (parts**2 / [*(size - 1), (size - 1).prod()]).sum()
+    else:  # one component is 0: the other alone, whichever is larger
+        parts, freedom = squares[[squares.argmax()]], (size - 1)[squares.argmax()]
+    return mean, np.sqrt(parts.sum() / size.prod()), freedom
+
+
 def randomisation(
-    a: np.ndarray, b: np.ndarray, seed: int | np.random.Generator, rounds: int = 10_000
+    a: np.ndarray, b: np.ndarray, seed: int | list[int] | np.random.Generator, rounds: int = 10_000
 ) -> float:
     """Return the p-value of the two-sided randomisation test, which assumes no distribution.
 

@@ -1,32 +1,30 @@
-"""Tables: one per group of datasets, and the comparisons of recipes behind them.
+"""Tables: one per group of datasets, and the comparisons of recipes behind them."""
 
-python -m restage.tables results/tables/in_domain.csv     # print a table
-"""
-
-import os
-import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
 from restage.errors import InputError
-from restage.files import complete
 from restage.measures import read_measures
-from restage.statistics import bootstrap_interval, correct, paired_t, tost, verdict
+from restage.statistics import (
+    bootstrap_interval,
+    correct,
+    over_queries_and_seeds,
+    paired_t,
+    randomisation,
+    verdict,
+)
 
 RUN = ["first_stage", "backbone", "recipe"]
 CELL = [*RUN, "dataset", "measure"]
 NUMBERS = ["value", "seeds", "std", "ci_low", "ci_high", "p_value"]
+SIGNIFICANCE = ["against", "difference", "p_value", "p_randomisation", "p_query_seed"]
+EQUIVALENCE = ["against", "difference", "ci_low", "ci_high", "p_value", "p_tost"]
 ALONE = "-"
-TEX_COLUMNS = 8
-TEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-)
+FIRST_STAGE = "first_stage"  # what a model is compared with, besides recipes
 
 
 def load(first_stages: Iterable[str], models: Iterable[str]) -> pd.DataFrame:
@@ -59,14 +57,13 @@ def _cells(order: Mapping) -> list[tuple[str, str, str, str, str]]:
 
 
 class _Values:
-    """Values per query, their means over seeds, by cell."""
+    """Values of each cell: one row per query, one column per seed."""
 
     def __init__(self, values: pd.DataFrame):
-        by_query = values.groupby([*CELL, "query_id"])["value"].mean()
         self.by_cell = {
-            cell: part.droplevel(CELL).sort_index() for cell, part in by_query.groupby(CELL)
+            cell: part.pivot(index="query_id", columns="seed", values="value")
+            for cell, part in values.groupby(CELL)
         }
-        self.by_seed = values.groupby([*CELL, "seed"])["value"].mean()
 
     def of(self, cell: tuple) -> np.ndarray:
         if cell not in self.by_cell:
@@ -82,9 +79,6 @@ class _Values:
                 "value for it; measure both runs with the same qrels"
             )
         return a, b
-
-    def seeds(self, cell: tuple) -> np.ndarray:
-        return self.by_seed.loc[cell].to_numpy()
 
 
 def group_table(
@@ -108,22 +102,36 @@ def group_table(
     """
     found, rows = _Values(values), []
     for cell in _cells(order):
-        vector, seeds = found.of(cell), found.seeds(cell)
-        interval = bootstrap_interval(vector, [seed, zlib.crc32("/".join(cell).encode())])
-        alone = cell[1] == ALONE
+        matrix, alone = found.of(cell), cell[1] == ALONE
+        by_query, by_seed = matrix.mean(axis=1), matrix.mean(axis=0)
         rows.append(
             dict(zip(CELL, cell, strict=True))
             | {
-                "value": vector.mean(),
-                "seeds": 0 if alone else len(seeds),
-                "std": seeds.std(ddof=1) if len(seeds) > 1 else np.nan,
-                **dict(zip(["ci_low", "ci_high"], interval, strict=True)),
-                "p_value": np.nan if alone else paired_t(*found.pair(cell, _alone(cell))),
+                "value": by_query.mean(),
+                "seeds": 0 if alone else len(by_seed),
+                "std": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan,
+                **_interval(by_query, seed, cell),
+                "p_value": np.nan if alone else paired_t(*_means(found.pair(cell, _alone(cell)))),
             }
         )
     table = pd.DataFrame(rows, columns=[*CELL, *NUMBERS])
     corrected = _corrected(table, "p_value", statistics["correction"])
     return table.assign(significant=corrected < statistics["alpha"])
+
+
+def _means(pair: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
+    """Means over seeds, per query."""
+    return [matrix.mean(axis=1) for matrix in pair]
+
+
+def _key(seed: int, cell: tuple) -> list[int]:
+    """What seeds the generator of a cell."""
+    return [seed, zlib.crc32("/".join(cell).encode())]
+
+
+def _interval(by_query: np.ndarray, seed: int, cell: tuple) -> dict[str, float]:
+    low, high = bootstrap_interval(by_query, _key(seed, cell))
+    return {"ci_low": low, "ci_high": high}
 
 
 def _alone(cell: tuple) -> tuple:
@@ -136,38 +144,64 @@ def _corrected(table: pd.DataFrame, column: str, method: str) -> pd.Series:
     return table.groupby(family)[column].transform(lambda p: correct(p, method))
 
 
-def significance_table(values: pd.DataFrame, order: Mapping, statistics: Mapping) -> pd.DataFrame:
-    """Return the paired t-tests of every model against its first stage and the baseline recipe.
+def significance_table(
+    values: pd.DataFrame, order: Mapping, statistics: Mapping, seed: int
+) -> pd.DataFrame:
+    """Return the tests of every model against its first stage, the baseline recipe and its own
+    previous stage.
 
     One family, for the corrections, are the models that are compared with the same thing
     (``against``) in the same first stage, dataset and measure. ``difference`` is the model's mean
-    minus the other's; ``significant`` goes by the configured correction and alpha.
+    minus the other's; ``p_value`` is that of the paired t-test on means over seeds,
+    ``p_bonferroni`` and ``p_holm`` its corrections, ``p_randomisation`` that of the randomisation
+    test, ``p_query_seed`` that of the test with queries and seeds as sources of variance (empty
+    with one seed). ``significant`` goes by ``p_value``, the configured correction and alpha.
     """
     rows = []
     for cell, against, mine, other in _comparisons(values, order, statistics):
-        tested = {"difference": (mine - other).mean(), "p_value": paired_t(mine, other)}
-        rows.append(dict(zip(CELL, cell, strict=True)) | {"against": against} | tested)
-    table = pd.DataFrame(rows, columns=[*CELL, "against", "difference", "p_value"])
+        a, b = _means((mine, other))
+        rows.append(
+            dict(zip(CELL, cell, strict=True))
+            | {
+                "against": against,
+                "difference": (a - b).mean(),
+                "p_value": paired_t(a, b),
+                "p_randomisation": randomisation(a, b, _key(seed, (*cell, against))),
+                "p_query_seed": over_queries_and_seeds(mine - other, 1)[0]
+                if mine.shape[1] > 1
+                else np.nan,
+            }
+        )
+    table = pd.DataFrame(rows, columns=[*CELL, *SIGNIFICANCE])
     for method in ("bonferroni", "holm"):
         table[f"p_{method}"] = _corrected(table, "p_value", method)
     corrected = _corrected(table, "p_value", statistics["correction"])
     return table.assign(significant=corrected < statistics["alpha"])
 
 
-def equivalence_table(values: pd.DataFrame, order: Mapping, statistics: Mapping) -> pd.DataFrame:
-    """Return whether each recipe is on par with the baseline recipe of the same backbone.
+def equivalence_table(
+    values: pd.DataFrame, order: Mapping, statistics: Mapping, seed: int
+) -> pd.DataFrame:
+    """Return whether each recipe is on par with the baseline recipe and with its previous stage.
 
-    ``p_tost`` is that of the two one-sided tests with the configured margin. The verdict goes by
-    both p-values after the configured correction, in the families of ``significance_table``; the
-    columns have them before.
+    ``p_tost`` is that of the two one-sided tests with the configured margin, the interval a 95 %
+    bootstrap of the difference over queries. The verdict goes by both p-values after the configured
+    correction, in the families of ``significance_table``; the columns have them before. With
+    several seeds both tests take queries and seeds as sources of variance.
     """
     margin, method, rows = statistics["equivalence_margin"], statistics["correction"], []
     for cell, against, mine, other in _comparisons(values, order, statistics):
-        if against != "first_stage":
-            tested = {"difference": (mine - other).mean(), "p_value": paired_t(mine, other)}
-            tested["p_tost"] = tost(mine, other, margin)
-            rows.append(dict(zip(CELL, cell, strict=True)) | {"against": against} | tested)
-    table = pd.DataFrame(rows, columns=[*CELL, "against", "difference", "p_value", "p_tost"])
+        if against == FIRST_STAGE:
+            continue
+        by_query = (mine - other).mean(axis=1)
+        p_value, p_tost = over_queries_and_seeds(mine - other, margin)
+        rows.append(
+            dict(zip(CELL, cell, strict=True))
+            | {"against": against, "difference": by_query.mean()}
+            | _interval(by_query, seed, (*cell, against))
+            | {"p_value": p_value, "p_tost": p_tost}
+        )
+    table = pd.DataFrame(rows, columns=[*CELL, *EQUIVALENCE])
     p_value, p_tost = (_corrected(table, column, method) for column in ("p_value", "p_tost"))
     said = zip(p_value, table["difference"], p_tost, strict=True)
     return table.assign(verdict=[verdict(*tests, statistics["alpha"]) for tests in said])
@@ -178,11 +212,53 @@ def _comparisons(values: pd.DataFrame, order: Mapping, statistics: Mapping):
     found, models = _Values(values), [tuple(model) for model in order["models"]]
     baseline = statistics["baseline_recipe"] or next((recipe for _, recipe in models), None)
     for cell in _cells(order):
-        if cell[1] == ALONE:
+        first_stage, backbone, recipe, *rest = cell
+        if backbone == ALONE:
             continue
-        yield cell, "first_stage", *found.pair(cell, _alone(cell))
-        if cell[2] != baseline and (cell[1], baseline) in models:
-            yield cell, baseline, *found.pair(cell, (*cell[:2], baseline, *cell[3:]))
+        yield cell, FIRST_STAGE, *found.pair(cell, _alone(cell))
+        previous = recipe.rpartition("-")[0]
+        for other in dict.fromkeys([baseline, previous]):
+            if other != recipe and (backbone, other) in models:
+                pair = found.pair(cell, (first_stage, backbone, other, *rest))
+                yield cell, other, *pair
+
+
+def main_measures(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the measure of each dataset that figures show: nDCG@10 or else its first one."""
+    cells = table[["dataset", "measure"]].drop_duplicates()
+    first = cells.assign(other=cells["measure"] != "nDCG@10").sort_values("other", kind="stable")
+    return first.drop_duplicates("dataset")[["dataset", "measure"]]
+
+
+def learning_rate_table(
+    groups: pd.DataFrame, equivalence: pd.DataFrame, sweep: pd.DataFrame
+) -> pd.DataFrame:
+    """Return what each learning rate of a last stage made of the model it started from.
+
+    Args:
+        groups: tables of groups, as ``group_table`` returns them.
+        equivalence: as ``equivalence_table`` returns it.
+        sweep: previous, objective, learning_rate, recipe: the recipes that differ in nothing but
+            the rate of their last stage.
+
+    Returns:
+        One row per rate, first stage, backbone, dataset and measure: ``value``, ``difference`` to
+        the previous stage with its 95 % interval, the p-values and the verdict.
+    """
+    compared = equivalence.merge(
+        sweep, left_on=["recipe", "against"], right_on=["recipe", "previous"]
+    )
+    found = compared.merge(groups[[*CELL, "value"]], on=CELL)
+    place = ["first_stage", "backbone", "dataset", "measure"]
+    keys = [*place, "previous", "objective"]
+    order = {key: {name: i for i, name in enumerate(found[key].unique())} for key in keys}
+    found = found.sort_values(
+        [*keys, "learning_rate"],
+        key=lambda column: column.map(order[column.name]) if column.name in order else column,
+        ignore_index=True,
+    )
+    tests = ["difference", "ci_low", "ci_high", "p_value", "p_tost", "verdict"]
+    return found[[*keys, "learning_rate", "recipe", "value", *tests]]
 
 
 def reproduction_table(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -205,153 +281,3 @@ def reproduction_table(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataF
         difference=found["value"] - found["published"],
         within_interval=found["published"].between(found["ci_low"], found["ci_high"]),
     )[[*CELL, "published", "value", "difference", "within_interval"]]
-
-
-# --- writing --------------------------------------------------------------------------------
-
-
-def write_csv(table: pd.DataFrame, path: str) -> None:
-    """Write a tidy table: p-values with 3 significant digits, other numbers with 6 decimals."""
-    p_values = {
-        name: table[name].map("{:.3g}".format, na_action="ignore")
-        for name in table.columns
-        if name.startswith("p_")
-    }
-    with complete(path) as part:
-        table.assign(**p_values).to_csv(
-            part, index=False, float_format="%.6f", lineterminator="\n", encoding="utf-8"
-        )
-
-
-def read_csv(path: str | os.PathLike) -> pd.DataFrame:
-    """Read a group's tidy table; names are text, whatever they look like."""
-    return pd.read_csv(
-        path,
-        dtype=dict.fromkeys(CELL, str),
-        keep_default_na=False,
-        na_values=dict.fromkeys(NUMBERS, ""),
-    )
-
-
-def write_group_table(table: pd.DataFrame, csv: str, md: str, tex: str) -> None:
-    """Write a group's table three times: tidy, to be read, and to be included in a paper."""
-    write_csv(table.drop(columns="significant"), csv)
-    for path, text in ((md, _markdown(table)), (tex, _latex(table))):
-        with complete(path) as part:
-            part.write_text(text, encoding="utf-8")
-
-
-NOTE = (
-    "Bold: best of the column. †: differs significantly from the first stage alone. "
-    "±: standard deviation over seeds."
-)
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    blocks = []
-    for first_stage, block in table.groupby("first_stage", sort=False):
-        wide = _wide(block, "**{}**", "†")
-        wide.columns = [f"{dataset} {measure}" for dataset, measure in wide.columns]
-        text = wide.reset_index().to_markdown(index=False, disable_numparse=True)
-        blocks.append(f"### {first_stage}\n\n{text}\n")
-    return "\n".join([*blocks, NOTE + "\n"])
-
-
-def _latex(table: pd.DataFrame) -> str:
-    """Tabulars of at most ``TEX_COLUMNS`` columns (more for one dataset alone), to be \\input."""
-    note = NOTE.replace("†", r"$\dagger$").replace("±", r"$\pm$")
-    parts = ["% needs booktabs", f"% {note}"]
-    for datasets in _packed(table):
-        part = table[table["dataset"].isin(datasets)]
-        columns = part[["dataset", "measure"]].drop_duplicates()
-        heads = [
-            rf"\multicolumn{{{count}}}{{c}}{{{dataset.translate(TEX)}}}"
-            for dataset, count in columns.groupby("dataset", sort=False).size().items()
-        ]
-        measures = [measure.translate(TEX) for measure in columns["measure"]]
-        blocks = [_tex_rows(block) for _, block in part.groupby("first_stage", sort=False)]
-        parts += [
-            rf"\begin{{tabular}}{{lll{'r' * len(columns)}}}",
-            r"\toprule",
-            _tex_row(["", "", "", *heads]),
-            _tex_row(["First stage", "Backbone", "Recipe", *measures]),
-            r"\midrule",
-            "\n\\midrule\n".join(blocks),
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-    return "\n".join(parts) + "\n"
-
-
-def _tex_rows(block: pd.DataFrame) -> str:
-    """The rows of one first stage, which is named in the first of them."""
-    wide = _wide(block, r"\textbf{{{}}}", r"$^\dagger$", r" $\pm$ ")
-    names = [block["first_stage"].iloc[0], *[""] * (len(wide) - 1)]
-    rows = []
-    for first_stage, (model, cells) in zip(names, wide.iterrows(), strict=True):
-        rows.append(_tex_row([*(name.translate(TEX) for name in (first_stage, *model)), *cells]))
-    return "\n".join(rows)
-
-
-def _tex_row(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _packed(table: pd.DataFrame) -> list[list[str]]:
-    """Datasets together as long as their columns fit."""
-    packs, width = [], TEX_COLUMNS + 1
-    for dataset, measures in table.groupby("dataset", sort=False)["measure"].unique().items():
-        if width + len(measures) > TEX_COLUMNS:
-            packs, width = [*packs, []], 0
-        packs[-1].append(dataset)
-        width += len(measures)
-    return packs
-
-
-def _wide(block: pd.DataFrame, bold: str, mark: str, spread: str = " ± ") -> pd.DataFrame:
-    """One row per model, one column per dataset and measure, values as text."""
-    best = block.groupby(["dataset", "measure"])["value"].transform("max").map("{:.3f}".format)
-    text = [
-        (bold if f"{row.value:.3f}" == top else "{}").format(_number(row, spread))
-        + (mark if row.significant else "")
-        for row, top in zip(block.itertuples(), best, strict=True)
-    ]
-    wide = block.assign(text=text).pivot(
-        index=["backbone", "recipe"], columns=["dataset", "measure"], values="text"
-    )
-    rows = block[["backbone", "recipe"]].drop_duplicates()
-    columns = block[["dataset", "measure"]].drop_duplicates()
-    return wide.loc[
-        list(rows.itertuples(index=False, name=None)),
-        list(columns.itertuples(index=False, name=None)),
-    ]
-
-
-def _number(row, spread: str) -> str:
-    return f"{row.value:.3f}" + ("" if np.isnan(row.std) else f"{spread}{row.std:.3f}")
-
-
-def terminal_table(table: pd.DataFrame) -> str:
-    """Return the table as text: a block per first stage, with p-values of first measures."""
-    blocks = []
-    tested = table.groupby("dataset", sort=False)["measure"].first()
-    for first_stage, block in table.groupby("first_stage", sort=False):
-        wide = _wide(block.assign(significant=False), "{}", "")
-        for dataset, measure in tested.items():
-            cells = block[(block["dataset"] == dataset) & (block["measure"] == measure)]
-            values = cells.set_index(["backbone", "recipe"])["p_value"]
-            text = values.map(lambda p: "" if np.isnan(p) else f"{p:.1e}")
-            wide[dataset, f"p({measure})"] = text
-        wide = wide[list(dict.fromkeys(dataset for dataset, _ in wide.columns))]
-        wide.columns = [f"{dataset}\n{measure}" for dataset, measure in wide.columns]
-        align = ["left", "left", *["right"] * wide.shape[1]]
-        text = tabulate(
-            wide.reset_index(), "keys", showindex=False, colalign=align, disable_numparse=True
-        )
-        blocks.append(f"{first_stage}, then re-ranked by\n{text}")
-    return "\n\n".join([*blocks, "p: two-sided paired t-test against the first stage alone"])
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    print(f"\n{terminal_table(read_csv(path))}\n\nTables and everything else: {path.parents[1]}/")
