@@ -19,6 +19,10 @@ SWEEP = pd.DataFrame(
 )
 
 
+PUBLISHED = pd.DataFrame(
+    [("electra", "CL", "qld", "dl19", 0.4, 0.3), ("-", "-", "bm_25", "dl19", 0.3, 0.2)],
+    columns=["backbone", "recipe", "first_stage", "dataset", "nDCG@10", "AP"],
+)
 CURVES = ["step", "valid_loss", "valid_nDCG@10", "backbone", "recipe", "seed", "last_loss"]
 
 
@@ -41,7 +45,7 @@ def made():
             ],
             columns=CURVES,
         ),
-        "reproduction": group.assign(published=group["value"] + 0.01),
+        "reproduction": tables.reproduction_table(group, PUBLISHED),
     }
 
 
@@ -111,6 +115,13 @@ def test_rates_are_on_a_logarithmic_axis_beside_the_stage_before(made):
     before = made["group"].query("recipe == 'CL' and first_stage == 'qld' and measure == 'nDCG@10'")
     flat = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
     assert sorted(flat)[:2] == pytest.approx(sorted(before["value"]))
+
+
+def test_reproduction_has_a_panel_per_measure_and_a_point_per_cell(made):
+    figure = draw(made, "reproduction")
+    assert [axes.get_title() for axes in figure.axes] == ["nDCG@10", "AP"]
+    points = [c.lines[0].get_xdata() for axes in figure.axes for c in axes.containers]
+    assert sorted(x for part in points for x in part) == [0.2, 0.3, 0.3, 0.4]
 
 
 def test_training_curves_keep_losses_apart(made):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -14,6 +15,7 @@ from restage.errors import InputError
 from restage.measures import write_measures
 from restage.statistics import over_queries_and_seeds, tost
 
+ROOT = Path(__file__).parents[1]
 STATISTICS = {
     "test": "paired_t",
     "correction": "bonferroni",
@@ -238,6 +240,27 @@ def test_learning_rates_stand_with_what_they_started_from():
     mine, other = (per_query(values, **CELL, backbone="bert", recipe=r) for r in ("KD-CL9", "KD"))
     assert row.value == pytest.approx(mine.mean())
     assert row.difference == pytest.approx((mine - other).mean())
+
+
+def test_every_published_number_has_its_cell_in_the_paper_s_grid():
+    given = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    published = pd.read_csv(ROOT / "workflow/published/in_domain.csv")
+    assert len(published) == 3 * 4 * 9
+    in_domain = {n: d for n, d in given["datasets"].items() if d["group"] == "in_domain"}
+    order = {
+        "first_stages": given["first_stages"],
+        "models": [(b, r) for b in given["backbones"] for r in given["recipes"]],
+        "datasets": in_domain,
+        "measures": {name: dataset["measures"] for name, dataset in in_domain.items()},
+    }
+    cells = pd.DataFrame(tables._cells(order), columns=tables.CELL)
+    ours = cells.assign(value=0.5, ci_low=0.4, ci_high=0.6)
+    found = tables.reproduction_table(ours, published)
+    assert len(found) == published.size - 4 * len(published)
+    assert not found.duplicated(tables.CELL).any()
+    one = found.set_index(tables.CELL)["published"]
+    assert one["bm25", "-", "-", "dl19", "AP(rel=2)"] == 0.3035
+    assert one["bm25", "-", "-", "devsmall", "RR@10"] == 0.1855
 
 
 def test_figures_show_ndcg_or_the_first_measure():

@@ -33,6 +33,13 @@ def test_csv_is_tidy_and_comes_back(written, tmp_path):
     pd.testing.assert_frame_equal(back, table[COLUMNS], atol=1e-6, rtol=5e-3, check_dtype=False)
 
 
+def test_rates_are_not_rounded_away(tmp_path):
+    table = pd.DataFrame({"recipe": ["CL-KD"], "learning_rate": [6e-12], "value": [0.5]})
+    typeset.write_csv(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "recipe,learning_rate,value\nCL-KD,6e-12,0.500000\n"
+    pd.testing.assert_frame_equal(typeset.read_csv(tmp_path / "t.csv"), table)
+
+
 def test_names_that_look_like_numbers_come_back(tmp_path):
     order = ORDER | {"first_stages": ["007"], "datasets": ["NA"], "measures": {"NA": ["AP"]}}
     table = tables.group_table(make(order), order, STATISTICS, seed=1)

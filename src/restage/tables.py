@@ -280,4 +280,4 @@ def reproduction_table(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataF
     return found.assign(
         difference=found["value"] - found["published"],
         within_interval=found["published"].between(found["ci_low"], found["ci_high"]),
-    )[[*CELL, "published", "value", "difference", "within_interval"]]
+    )[[*CELL, "published", "value", "ci_low", "ci_high", "difference", "within_interval"]]

@@ -36,14 +36,14 @@ TEX = str.maketrans(
 
 
 def write_csv(table: pd.DataFrame, path: str) -> None:
-    """Write a tidy table: p-values with 3 significant digits, other numbers with 6 decimals."""
-    p_values = {
+    """Write a tidy table: p-values and rates with 3 significant digits, others with 6 decimals."""
+    significant = {
         name: table[name].map("{:.3g}".format, na_action="ignore")
         for name in table.columns
-        if name.startswith("p_")
+        if name.startswith("p_") or name == "learning_rate"
     }
     with complete(path) as part:
-        table.assign(**p_values).to_csv(
+        table.assign(**significant).to_csv(
             part, index=False, float_format="%.6f", lineterminator="\n", encoding="utf-8"
         )
 
@@ -100,16 +100,24 @@ def _latex(table: pd.DataFrame) -> str:
     for datasets in _packed(table):
         part = table[table["dataset"].isin(datasets)]
         columns = part[["dataset", "measure"]].drop_duplicates()
+        counts = columns.groupby("dataset", sort=False).size()
         heads = [
             rf"\multicolumn{{{count}}}{{c}}{{{dataset.translate(TEX)}}}"
-            for dataset, count in columns.groupby("dataset", sort=False).size().items()
+            for dataset, count in counts.items()
+        ]
+        ends = 3 + counts.cumsum()
+        rules = [
+            rf"\cmidrule(lr){{{end - count + 1}-{end}}}"
+            for count, end in zip(counts, ends, strict=True)
         ]
         measures = [measure.translate(TEX) for measure in columns["measure"]]
         blocks = [_tex_rows(block) for _, block in part.groupby("first_stage", sort=False)]
         parts += [
+            *([r"\par\medskip"] if len(parts) > 2 else []),  # below each other, not beside
             rf"\begin{{tabular}}{{lll{'r' * len(columns)}}}",
             r"\toprule",
             _tex_row(["", "", "", *heads]),
+            " ".join(rules),
             _tex_row(["First stage", "Backbone", "Recipe", *measures]),
             r"\midrule",
             "\n\\midrule\n".join(blocks),
