@@ -258,3 +258,19 @@ def server():
     yield serve
     for each in running:
         each.shutdown()
+
+
+class Evil:
+    """A pickle of this leaves a file behind when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def evil(tmp_path):
+    """What to pickle, and the path that exists once the pickle has been loaded."""
+    return Evil(tmp_path / "was-run"), tmp_path / "was-run"

@@ -1,12 +1,18 @@
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 from conftest import TEXTS
 
 from restage import scoring
-from restage.scoring import Scorer
+from restage.engines import dense, late_interaction
+from restage.errors import InputError
+from restage.scoring import Scorer, load_cross_encoder, load_model
 from restage.tokens import load_tokenizer
 
 COMPUTE = {"threads": 1, "precision": "bf16", "tokens_per_batch": 256, "gpus_per_scoring": 0}
+DENSE = {"pooling": None, "similarity": None}
 QUERIES, PASSAGES = TEXTS[:7], TEXTS[:60]
 
 
@@ -80,3 +86,43 @@ def test_other_pairs_or_another_model_start_anew(scorer, pairs, tiny, stores, mo
         assert len(scores) == 60
     with scorer()(*pairs) as again, scorer()(*pairs) as once_more:
         assert again.tolist() == once_more.tolist() != scores.tolist()
+
+
+def pickled_checkpoint(tiny, folder, evil):
+    """A checkpoint whose weights are a pickle that runs code."""
+    shutil.copytree(tiny("bert"), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    with (folder / "pytorch_model.bin").open("wb") as file:
+        pickle.dump(evil, file)
+    return str(folder)
+
+
+def test_a_checkpoint_that_is_a_pickle_is_not_loaded(tiny, tmp_path, evil):
+    thing, was_run = evil
+    folder = pickled_checkpoint(tiny, tmp_path / "model", thing)
+    loads = [
+        lambda: load_model(folder),
+        lambda: load_cross_encoder(folder),
+        lambda: dense.load_encoder(DENSE | {"model": folder}, COMPUTE),
+        lambda: dense.load_encoder(DENSE | {"model": folder, "pooling": "cls"}, COMPUTE),
+        lambda: late_interaction.load_encoder({"model": folder}, COMPUTE),
+    ]
+    for load in loads:
+        with pytest.raises(InputError, match="has no weights as safetensors"):
+            load()
+    assert not was_run.exists()
+    pickle.loads(pickle.dumps(thing))
+    assert was_run.exists()  # which it would be
+
+
+def test_a_pickle_among_the_finished_pieces_is_not_loaded(scorer, tmp_path, evil):
+    thing, was_run = evil
+    pairs = np.zeros(3, dtype=np.int64), np.arange(3)
+    with pytest.raises(KeyboardInterrupt), scorer()(*pairs):
+        raise KeyboardInterrupt  # the pieces stay
+    [piece] = (tmp_path / "state").glob("*.npy")
+    array = np.empty(1, dtype=object)
+    array[0] = thing
+    np.save(piece, array, allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"), scorer()(*pairs):
+        pass
+    assert not was_run.exists()

@@ -375,6 +375,7 @@ def test_the_plan_counts_the_pairs_of_the_runs(grid, small_grid, tmp_path, monke
         pd.read_csv(folder / "out/tables/plan.csv", index_col=["rule", "job"]).sort_index()
         for folder in (grid, before)
     ]
+    (grid / "out/tables/plan.csv").unlink()  # of its moment, unlike the other tables
     made, planned = plans
     assert made["done"].all() and not planned["done"].any()
     assert set(made.index) == set(planned.index)
@@ -427,6 +428,36 @@ def test_another_run_from_scratch_gives_the_same_bytes(grid, small_grid, tmp_pat
                 pd.testing.assert_frame_equal(*tables)
             elif not file.name.startswith(".snakemake"):
                 assert file.read_bytes() == other.read_bytes(), file
+
+
+def test_two_gpus_hold_one_job_each_and_neither_idles(small_grid, tmp_path, monkeypatch):
+    """With devices that are none: two jobs at a time, never two on one device."""
+    folder = small_grid(tmp_path)
+    config = read_config(folder)
+    config["compute"] |= {"gpus_per_training": 1, "gpus_per_scoring": 1}
+    config["recipes"] = ["CL", "KD", "mined"]
+    for name in ("CL", "KD"):
+        config["objectives"][name]["max_steps"] = 60
+    write_config(folder, config)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "fake-0,fake-1")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # leases of its own
+    command = [*snakemake_command(folder, cores=4), "--resources", "gpu=2", "--", "runs"]
+    subprocess.run(command, cwd=folder, env=os.environ | ENVIRONMENT, check=True)
+    leases = []
+    for log in (folder / "out/logs").rglob("*.log"):
+        found = re.findall(r"^(\S+ \S+) (holds|gives back) GPUs (\S+)$", log.read_text(), re.M)
+        if found and found[0][2] != "none":
+            (begin, _, device), (end, _, other) = found
+            assert device == other
+            leases.append((device, *map(pd.to_datetime, (begin, end))))
+    table = pd.DataFrame(leases, columns=["device", "begin", "end"]).sort_values("begin")
+    assert len(table) == 3 + 3 * 2  # trainings, scorings
+    assert set(table["device"]) == {"fake-0", "fake-1"}
+    for _, held in table.groupby("device"):
+        assert (held["end"].iloc[:-1].to_numpy() <= held["begin"].iloc[1:].to_numpy()).all()
+    # Two trainings are ready at once; neither waits for the other's device.
+    first, second = table.iloc[:2].itertuples()
+    assert first.device != second.device and second.begin < first.end
 
 
 # --- the paper's grid -------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from restage.log import log
+
 WAIT_SECONDS = 1.0
 
 
@@ -55,9 +57,11 @@ def leased(
     with ExitStack() as held:
         chosen = _chosen(held, count, jobs_per_gpu, devices, folder) if count else []
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+        log.debug("holds GPUs %s", ",".join(chosen) or "none")
         try:
             yield chosen
         finally:
+            log.debug("gives back GPUs %s", ",".join(chosen) or "none")
             if before is None:
                 del os.environ["CUDA_VISIBLE_DEVICES"]
             else:

@@ -24,6 +24,7 @@ from restage.tokens import (
     load_tokenizer,
     model_folder,
     token_budget_batches,
+    weights_of,
 )
 
 PAIRS_PER_PIECE = 8192  # minutes on a slow CPU, and few enough batches to pad little
@@ -34,9 +35,11 @@ transformers.utils.logging.disable_progress_bar()
 
 def load_model(model: str | os.PathLike, **settings) -> PreTrainedModel:
     """Load a cross-encoder in float32: one output on a sequence-classification head."""
-    return AutoModelForSequenceClassification.from_pretrained(
-        model_folder(str(model)), num_labels=1, dtype=torch.float32, **settings
-    )
+    folder = model_folder(str(model))
+    with weights_of(str(model)) as safe:
+        return AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=1, dtype=torch.float32, **safe, **settings
+        )
 
 
 def load_cross_encoder(model: str | os.PathLike) -> PreTrainedModel:

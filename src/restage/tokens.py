@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -39,6 +40,26 @@ def model_folder(model: str) -> str:
     if not configs:
         raise InputError(f"{model}: the package has no config.json of a model in it")
     return str(configs[0].parent)
+
+
+@contextmanager
+def weights_of(model: str) -> Iterator[dict[str, bool]]:
+    """Give what keeps a library from loading a model's weights from anything but safetensors.
+
+    Older checkpoints are pickles, which can run code. Hugging Face converts those of its hub.
+
+    Raises:
+        InputError: the model has no safetensors.
+    """
+    try:
+        yield {"use_safetensors": True}
+    except OSError as error:
+        if "safetensors" not in str(error):
+            raise
+        raise InputError(
+            f"{model}: has no weights as safetensors; where you trust it, load it with "
+            "transformers, save_pretrained it into a folder and give that"
+        ) from None
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:

@@ -31,7 +31,7 @@ from restage.files import complete, link
 from restage.log import Progress, log
 from restage.scoring import pick_device
 from restage.texts import TextStore
-from restage.tokens import model_folder
+from restage.tokens import model_folder, weights_of
 
 QUERIES_AT_ONCE = 1024
 LISTS = "lists.faiss"
@@ -99,11 +99,12 @@ def load_encoder(settings: Mapping, compute: Mapping, process: int = 0) -> Sente
     """Load a bi-encoder, with the pooling and similarity that the configuration gives it."""
     folder, device = model_folder(settings["model"]), pick_device(compute["threads"], process)
     modules = None
-    if settings["pooling"]:
-        words = Transformer(folder)
-        pooling = Pooling(words.get_embedding_dimension(), settings["pooling"])
-        modules, folder = [words, pooling], None
-    model = SentenceTransformer(folder, modules=modules, device=str(device))
+    with weights_of(settings["model"]) as safe:
+        if settings["pooling"]:
+            words = Transformer(folder, model_kwargs=safe)
+            pooling = Pooling(words.get_embedding_dimension(), settings["pooling"])
+            modules, folder = [words, pooling], None
+        model = SentenceTransformer(folder, modules=modules, device=str(device), model_kwargs=safe)
     if settings["similarity"]:
         model.similarity_fn_name = settings["similarity"]
     return model

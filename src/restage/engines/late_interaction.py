@@ -33,7 +33,7 @@ from restage.files import complete, link
 from restage.log import Progress, log
 from restage.scoring import pick_device
 from restage.texts import TextStore
-from restage.tokens import model_folder
+from restage.tokens import model_folder, weights_of
 
 SAMPLE_PASSAGES = 100_000
 DIMENSIONS_PER_CODE = 4
@@ -140,7 +140,8 @@ def load_encoder(settings: Mapping, compute: Mapping, process: int = 0) -> Multi
     models = []
     for seed in range(2):
         torch.manual_seed(seed)
-        models.append(MultiVectorEncoder(folder, device=str(device)))
+        with weights_of(settings["model"]) as safe:
+            models.append(MultiVectorEncoder(folder, device=str(device), model_kwargs=safe))
     heads = ([p for part in list(model)[1:] for p in part.parameters()] for model in models)
     if not all(map(torch.equal, *heads)):
         raise InputError(
