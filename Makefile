@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all --quiet rules host
 
-.PHONY: setup demo report test lint bench paper clean
+.PHONY: setup demo report test test-failures test-slurm lint bench paper clean
 
 setup: .venv/ready
 
@@ -28,6 +28,18 @@ report: demo
 
 test: setup
 	$(BIN)/pytest
+
+# What docs/failures.md promises: kills, full disks, moved results; about four minutes.
+test-failures: setup
+	$(BIN)/pytest -m failures tests/test_failures.py
+
+# The workflow on a real SLURM of two nodes on this machine; about eleven minutes. It needs root;
+# without the packages or the right to install them it skips.
+test-slurm: setup
+	@command -v slurmctld >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; } \
+	    || echo "slurm-wlm and munge could not be installed"
+	$(BIN)/pytest -m slurm tests/test_slurm.py -s
 
 lint: setup
 	$(BIN)/ruff check .

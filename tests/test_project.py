@@ -1,5 +1,6 @@
 """What the project's own files must agree on."""
 
+import importlib.util
 import re
 import tomllib
 from importlib.metadata import version
@@ -41,3 +42,28 @@ def test_every_dependency_is_locked():
 def test_the_citation_names_this_version():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     assert cited == restage.__version__ == version("restage")
+
+
+def test_the_reference_of_the_configuration_is_that_of_the_schema():
+    path = ROOT / "docs/configuration.py"
+    spec = importlib.util.spec_from_file_location("configuration", path)
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    schema = yaml.safe_load(module.SCHEMA.read_text())
+    text = (ROOT / "docs/configuration.md").read_text()
+    assert text == module.reference(schema), "run python docs/configuration.py"
+    for name in schema["properties"]:
+        assert f"\n## {name}\n" in text
+    for part in (*schema["$defs"].values(), *schema["properties"].values()):
+        for key in part.get("properties", {}):
+            assert f"{key}` |" in text or key in ("engine", "format"), key
+
+
+def test_the_list_of_failures_names_tests_that_exist():
+    text = (ROOT / "docs/failures.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+)::(test_\w+)`", row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / "tests" / f"{file}.py").read_text(), test

@@ -31,10 +31,14 @@ def cluster():
         slurm_cluster.cluster(Path(folder)) as environment,
     ):
         yield Path(folder), environment
+        for process in Submitted.started:  # those of tests that failed
+            process.kill()
 
 
 class Submitted:
     """snakemake with the profile for SLURM, running; ``jobs`` are those seen so far, by id."""
+
+    started = []  # noqa: RUF012
 
     def __init__(self, cluster, folder, *targets, **resources):
         self.cluster, self.environment = cluster
@@ -52,6 +56,7 @@ class Submitted:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=self.environment, stdout=output, stderr=output
             )
+        self.started.append(self.process)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self):

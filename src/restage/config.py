@@ -210,6 +210,13 @@ def _texts(key: Key, given: Mapping, *parts: str) -> None:
         _exists((*key, "split"), Path(given["path"], "qrels", f"{given['split']}.tsv"))
 
 
+def _results(config: dict) -> None:
+    folder = Path(config["results"])
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        raise _Wrong(("results",), f"'{folder}' cannot be written to; mend its rights")
+
+
 def _collections(config: dict) -> None:
     for name, collection in config["collections"].items():
         key = ("collections", name)
@@ -371,7 +378,7 @@ def _model(key: Key, model: str) -> None:
         raise _Wrong(key, f"there is no folder {model}; paths are relative to {Path.cwd()}")
 
 
-CHECKS = _collections, _datasets, _first_stages, _ranked_lists, _known_lists, _no_circles
+CHECKS = _results, _collections, _datasets, _first_stages, _ranked_lists, _known_lists, _no_circles
 CHECKS += _objectives, _models
 
 

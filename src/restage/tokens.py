@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from joblib import Parallel, delayed
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from restage.errors import InputError
@@ -49,10 +50,14 @@ def weights_of(model: str) -> Iterator[dict[str, bool]]:
     Older checkpoints are pickles, which can run code. Hugging Face converts those of its hub.
 
     Raises:
-        InputError: the model has no safetensors.
+        InputError: the model has no safetensors, or damaged ones.
     """
     try:
         yield {"use_safetensors": True}
+    except SafetensorError as error:
+        raise InputError(
+            f"{model}: model.safetensors is damaged ({error}); remove the folder and run again"
+        ) from None
     except OSError as error:
         if "safetensors" not in str(error):
             raise
