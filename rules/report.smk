@@ -184,7 +184,6 @@ rule provenance:
     conda:
         "../envs/data.yaml"
     params:
-        workflow=workflow.basedir,
         benchmarks=f"{config['results']}/benchmarks",
         logs=f"{config['results']}/logs",
     script:

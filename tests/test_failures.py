@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pandas as pd
 import pytest
@@ -100,19 +100,23 @@ def test_kill_9_in_every_rule_s_job(small_grid, tmp_path):
     folder, whole = small(small_grid(tmp_path / "killed")), small(small_grid(tmp_path / "whole"))
     targets = [target for _, target in ARTIFACTS]
     make(whole, *targets)
+    killed = 0
     for i, (script, target) in enumerate(ARTIFACTS):
         artifact = folder / target
         with running(folder, target) as process:
             number = script_process(script)
-            time.sleep(0.4 * (i % 4))  # at its start, or later
-            os.kill(number, signal.SIGKILL)
+            time.sleep(0.2 * (i % 4))  # at its start, or later
+            with suppress(ProcessLookupError):  # it was too quick
+                os.kill(number, signal.SIGKILL)
             process.communicate()
+            killed += process.returncode != 0
         first_try = content(artifact) if artifact.exists() else None
         make(folder, target)
         if not target.startswith("out/models"):  # which have the speed in training.csv
             expected = content(whole / target)
             assert content(artifact) == expected, target
             assert first_try in (None, expected), target
+    assert killed > len(ARTIFACTS) / 2
     assert planned(folder, *targets) == {}
     leftovers = [p for p in (folder / "out").rglob("*.part") if p.exists()]
     assert all(p.name.startswith(".") for p in leftovers)
@@ -246,16 +250,12 @@ def test_results_that_were_moved_or_come_from_another_machine(measured, tmp_path
     assert "Nothing to be done" in make_copy(tmp_path / "there", "--dry-run")
 
 
-def test_changed_pins_of_an_environment_make_its_jobs_again(measured, tmp_path):
+def test_changed_package_versions_leave_results_alone(measured, tmp_path):
     folder = measured(tmp_path)
-    file = folder / "envs/data.yaml"
-    file.write_text(re.sub(r"pandas==\S+", "pandas==0.0.1", file.read_text()))
-    output = make_copy(folder, "--dry-run")
-    assert "Software environment definition has changed" in output
-    file.write_text((ROOT / "envs/data.yaml").read_text())
-    other = folder / "envs/model.yaml"
-    other.write_text(re.sub(r"torch==\S+", "torch==0.0.1", other.read_text()))
+    for file in (folder / "envs").glob("*.yaml"):
+        file.write_text(re.sub(r"==\S+", "==0.0.1", file.read_text()))
     assert "Nothing to be done" in make_copy(folder, "--dry-run")
+    assert "measure_first_stage" in make_copy(folder, "--dry-run", "--forcerun", "import_run")
 
 
 def test_a_clock_that_goes_backwards(measured, tmp_path):

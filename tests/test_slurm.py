@@ -169,7 +169,7 @@ def test_a_cancelled_training_goes_on_in_another_job(cluster, small_grid, tmp_pa
 def test_a_time_limit_that_is_too_short_is_survived(cluster, small_grid, tmp_path):
     long = {"max_steps": 6000, "validate_every": 6000}
     folder = on_gpus(small_grid(tmp_path / "slurm"), CL=long)
-    resources = {"runtime": 1, "slurm_extra": "'--signal=TERM@20'"}
+    resources = {"runtime": "1 * attempt", "slurm_extra": "'--signal=TERM@20'"}
     submitted = Submitted(cluster, folder, "out/models/tiny/CL/42", **resources)
     log = folder / "out/logs/models/tiny/CL/42.log"
     jobs = submitted.finish()
