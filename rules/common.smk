@@ -3,7 +3,7 @@ import re
 import sys
 from pathlib import Path
 
-from restage.config import load, origin, stage, sweep, tokenizer_folder
+from restage.config import load, origin, queries_of, stage, sweep, tokenizer_folder
 from restage.errors import InputError
 
 try:
@@ -103,7 +103,7 @@ def collection_of(dataset):
 def tokens_of_lists(model, lists):
     """Token stores of the queries and passages that ranked lists refer to."""
     return {
-        "queries": tokens(model, "ranked_lists", queries_of(lists)),
+        "queries": tokens(model, "ranked_lists", queries_of(config, lists)),
         "passages": tokens(model, "collections", origin(config, lists)["collection"]),
     }
 
@@ -112,7 +112,7 @@ def what_lists_refer_to(lists):
     """Text stores and qrels that ids in the files of ranked lists refer to."""
     given = config["ranked_lists"][lists]
     return {
-        "queries": f"<stores>/texts/ranked_lists/{queries_of(lists)}",
+        "queries": f"<stores>/texts/ranked_lists/{queries_of(config, lists)}",
         "passages": f"<stores>/texts/collections/{given['collection']}",
         "qrels": qrels_files(given["qrels"]),
     }
@@ -137,13 +137,6 @@ def teacher(lists):
         "path": f"<results>/models/{of_grid['backbone']}/{of_grid['recipe']}/{seed}",
         "segment_ids": backbone["segment_ids"],
     }
-
-
-def queries_of(lists):
-    """The first lists with the same queries: their stores serve all of them."""
-    queries = origin(config, lists)["queries"]
-    names = config["ranked_lists"]
-    return next(name for name in names if origin(config, name)["queries"] == queries)
 
 
 def local_file(lists, part):

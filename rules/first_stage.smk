@@ -107,7 +107,7 @@ use rule retrieve as mine with:
                 **config["ranked_lists"][w.lists]
             )
         ),
-        queries=lambda w: f"<stores>/texts/ranked_lists/{queries_of(w.lists)}",
+        queries=lambda w: f"<stores>/texts/ranked_lists/{queries_of(config, w.lists)}",
     output:
         "<results>/mined/{lists}.run.gz",
     log:

@@ -391,6 +391,13 @@ def origin(config: Mapping, lists: str) -> dict:
     return origin(config, given["ranked_lists"]) if given["format"] == "model" else given
 
 
+def queries_of(config: Mapping, lists: str) -> str:
+    """Return the first ranked lists with the same queries: their stores serve all of them."""
+    queries = origin(config, lists)["queries"]
+    names = config["ranked_lists"]
+    return next(name for name in names if origin(config, name)["queries"] == queries)
+
+
 class Stage(NamedTuple):
     """One fine-tuning step: the recipe it goes on from (None: the backbone) and its objective."""
 

@@ -18,9 +18,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 from huggingface_hub import try_to_load_from_cache
 
-from restage.config import origin, stage, tokenizer_folder
+from restage.config import origin, queries_of, stage, tokenizer_folder
 from restage.measures import read_qrels
 from restage.runs import read_run, union
+from restage.sampling import optimiser_steps
 from restage.texts import TextStore
 from restage.tokens import TokenStore, model_folder
 
@@ -104,7 +105,7 @@ def plan(config: dict) -> pd.DataFrame:
     rows = [job._asdict() for job in _Grid(config).jobs()]
     table = pd.DataFrame(rows, columns=Job._fields)
     table["pflop"], table["gpu_hours"] = table["flop"] / 1e15, table["flop"] / speed / 3600
-    table["disk_gb"] = table["bytes"] / 1e9
+    table["disk_gb"] = table["size"] / 1e9
     return table[COLUMNS]
 
 
@@ -125,7 +126,7 @@ class Job(NamedTuple):
     pairs: int
     tokens: float
     flop: float
-    bytes: float
+    size: float  # bytes
     done: bool
 
 
@@ -163,34 +164,31 @@ class _Grid:
         pairs: int = 0,
         tokens: float = 0,
         flop: float = 0,
-        bytes: float = 0,
-        done: bool | None = None,
+        size: float = 0,
     ) -> Job:
         """A job and its artifact, whose size is measured if it is there."""
         artifact = self.results / path
-        done = artifact.exists() if done is None else done
-        bytes = (
-            bytes or BYTES_PER_TOKEN.get(rule, 0) * tokens or BYTES_PER_PAIR.get(rule, 0) * pairs
-        )
+        done = artifact.exists()
+        if done:
+            size = _size(artifact)
+        elif not size:
+            size = BYTES_PER_TOKEN.get(rule, 0) * tokens or BYTES_PER_PAIR.get(rule, 0) * pairs
         # What no model reads has no pairs and tokens to count.
         read = (pairs, tokens) if flop or rule == "rerank" else (0, 0)
-        return Job(rule, path, *read, flop, _size(artifact) if artifact.exists() else bytes, done)
+        return Job(rule, path, *read, flop, size, done)
 
     # --- the data ---------------------------------------------------------------------------------
 
     @cached_property
     def texts(self) -> list[tuple[str, str]]:
-        """Every text store: its kind and name. Lists with the same queries share one."""
-        config, seen = self.config, []
-        for name in config["ranked_lists"]:
-            queries = origin(config, name)["queries"]
-            if queries not in [other for other, _ in seen]:
-                seen.append((queries, name))
-        of_lists = [("ranked_lists", name) for _, name in seen]
-        datasets = [
-            ("datasets", name) for name, given in config["datasets"].items() if given["collection"]
-        ]
-        return [*(("collections", name) for name in config["collections"]), *datasets, *of_lists]
+        """Every text store: its kind and name."""
+        config = self.config
+        names = {
+            "collections": config["collections"],
+            "datasets": [name for name, d in config["datasets"].items() if d["collection"]],
+            "ranked_lists": {queries_of(config, name): None for name in config["ranked_lists"]},
+        }
+        return [(kind, name) for kind in names for name in names[kind]]
 
     def count(self, kind: str, name: str) -> int:
         """How many passages a collection has, or queries a dataset or the ranked lists."""
@@ -225,14 +223,9 @@ class _Grid:
             return counts["train"], counts["valid"]
         first = origin(self.config, name)
         expected = (first.get("expected") or {}).get("lists")
-        number = expected or self.count("ranked_lists", self.queries_of(name))
+        number = expected or self.count("ranked_lists", queries_of(self.config, name))
         valid = math.ceil(number * first["valid_fraction"])
         return number - valid, valid
-
-    def queries_of(self, name: str) -> str:
-        queries = origin(self.config, name)["queries"]
-        same = (n for kind, n in self.texts if kind == "ranked_lists")
-        return next(n for n in same if origin(self.config, n)["queries"] == queries)
 
     # --- the jobs ---------------------------------------------------------------------------------
 
@@ -243,7 +236,7 @@ class _Grid:
         for part in ("source", "permutations", "candidates"):
             if "url" in lists.get(part, {}):
                 size = lines * BYTES_PER_LINE if part != "permutations" else number * 100
-                yield self.job("download", f"downloads/{name}/{part}", bytes=size)
+                yield self.job("download", f"downloads/{name}/{part}", size=size)
         if lists["format"] == "first_stage":
             yield self.job("mine", f"mined/{name}.run.gz", pairs=lines)
         if lists["format"] != "model":
@@ -252,7 +245,7 @@ class _Grid:
         given = lists["checkpoint"]
         backbone = self.config["backbones"][given["backbone"]] if given else lists
         model, first = backbone["model"], origin(self.config, name)
-        queries = ("ranked_lists", self.queries_of(name))
+        queries = ("ranked_lists", queries_of(self.config, name))
         length = self.pair_tokens(model, queries, first["collection"], lists["max_length"])
         flop = lines * encoder(model, backbone.get("num_layers")).operations(length)
         yield self.job("ranked_lists", path, lines, lines * length, flop)
@@ -271,7 +264,7 @@ class _Grid:
             )
             path, tokens = f"indexes/{name}/{collection}", passages * length
             if given["engine"] in ("pisa", "terrier"):
-                yield self.job("index", path, bytes=BYTES_PER_TOKEN["index_pisa"] * tokens)
+                yield self.job("index", path, size=BYTES_PER_TOKEN["index_pisa"] * tokens)
                 continue
             model, late = encoder(given["model"]), given["engine"] == "late_interaction"
             size = (
@@ -280,12 +273,8 @@ class _Grid:
             flop = passages * model.operations(length)
             yield self.job("index", path, passages, tokens, flop, size)
         for dataset in config["datasets"]:
-            pairs = self.queries(dataset) * given["depth"]
+            pairs = self.count("datasets", dataset) * given["depth"]
             yield self.job("retrieve", f"first_stage/{name}/{dataset}.run.gz", pairs=pairs)
-
-    def queries(self, dataset: str) -> int:
-        """Queries of a dataset that a run has candidates for."""
-        return self.count("datasets", dataset)
 
     @cached_property
     def models(self) -> list[tuple[str, str, int]]:
@@ -310,11 +299,13 @@ class _Grid:
         given, objective = self.config["backbones"][backbone], stage(self.config, recipe).objective
         lists, path = objective["ranked_lists"], f"models/{backbone}/{recipe}/{seed}"
         (train, valid), size = self.lists(lists), objective["list_size"]
-        steps = self.steps(objective, train, self.results / path / "training.csv")
+        curve = self.results / path / "training.csv"
+        made = int(pd.read_csv(curve)["step"].max()) if curve.exists() else None
+        steps = optimiser_steps(objective, train) if made is None else made
         model, first = encoder(given["model"], given["num_layers"]), origin(self.config, lists)
         length = self.pair_tokens(
             given["model"],
-            ("ranked_lists", self.queries_of(lists)),
+            ("ranked_lists", queries_of(self.config, lists)),
             first["collection"],
             objective["max_length"],
         )
@@ -325,16 +316,7 @@ class _Grid:
         yield self.job("finetune", path, pairs, pairs * length, 3 * pairs * forward, artifact)
         pairs = size * valid * math.ceil(steps / objective["validate_every"])
         job = self.job("validate", path, pairs, pairs * length, pairs * forward)
-        yield job._replace(bytes=0)  # the model's are counted
-
-    def steps(self, objective: Mapping, train: int, curve: Path) -> int:
-        """Optimiser steps: those made, or as many as there can be."""
-        if curve.exists():
-            return int(pd.read_csv(curve)["step"].max())
-        limits = [objective["max_steps"]] if objective["max_steps"] else []
-        if objective["epochs"]:
-            limits.append(objective["epochs"] * -(-train // objective["queries_per_batch"]))
-        return min(limits)
+        yield job._replace(size=0)  # the model's are counted
 
     def scoring_jobs(self, backbone: str, recipe: str, seed: int, dataset: str) -> Iterator[Job]:
         config, given = self.config, self.config["backbones"][backbone]
@@ -364,7 +346,7 @@ class _Grid:
             if all(file.exists() for file in files):
                 number = len(union([read_run(file) for file in files], depth))
             else:
-                number = self.queries(dataset) * depth * len(files)
+                number = self.count("datasets", dataset) * depth * len(files)
             self.known["candidates", key] = number
         return self.known["candidates", key]
 

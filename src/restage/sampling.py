@@ -1,5 +1,6 @@
 """Training lists sampled from ranked lists: what a query gets depends on (seed, epoch, query)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,14 @@ import numpy as np
 from restage.ranked_lists import RankedLists
 
 VALIDATION = 0  # the epoch that validation lists are drawn in; training counts from 1
+
+
+def optimiser_steps(objective: Mapping, lists: int) -> int:
+    """Return the most steps there can be: the smaller of max_steps and what the epochs make."""
+    limits = [objective["max_steps"]] if objective["max_steps"] else []
+    if objective["epochs"]:
+        limits.append(objective["epochs"] * -(-lists // objective["queries_per_batch"]))
+    return min(limits)
 
 
 class TrainingList(NamedTuple):

@@ -31,7 +31,7 @@ from restage.log import Progress, log
 from restage.losses import LOSSES
 from restage.model_card import write_model_card
 from restage.ranked_lists import RankedLists
-from restage.sampling import VALIDATION, ListSampler, TrainingList
+from restage.sampling import VALIDATION, ListSampler, TrainingList, optimiser_steps
 from restage.scoring import load_model, pick_device, score_batch, score_pairs
 from restage.tokens import (
     PairEncoder,
@@ -93,7 +93,7 @@ def fine_tune(
         "%d lists to train on (%d without a usable positive left out), %d to validate on",
         *(len(train.usable), left_out, len(held_out)),
     )
-    steps = _steps(objective, len(train.usable))
+    steps = optimiser_steps(objective, len(train.usable))
     training = _Training(accelerator, start, backbone, objective, steps, seed)
     identity = _identity(start, lists, backbone, objective, seed)
     training.load(state, identity)
@@ -370,14 +370,6 @@ def _schedule(optimizer, objective: Mapping, steps: int):
     """The learning rate over the steps: warmed up linearly, then constant, linear or cosine."""
     name = objective["schedule"].replace("constant", "constant_with_warmup")
     return get_scheduler(name, optimizer, objective["warmup_steps"], steps)
-
-
-def _steps(objective: Mapping, lists: int) -> int:
-    """Optimiser steps: the smaller of max_steps and what the epochs make."""
-    limits = [objective["max_steps"]] if objective["max_steps"] else []
-    if objective["epochs"]:
-        limits.append(objective["epochs"] * -(-lists // objective["queries_per_batch"]))
-    return min(limits)
 
 
 def _batches(
