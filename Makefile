@@ -29,7 +29,7 @@ report: demo
 test: setup
 	$(BIN)/pytest
 
-# What docs/failures.md promises: kills, full disks, moved results; about four minutes.
+# What docs/failures.md promises: kills, full disks, moved results; about six minutes.
 test-failures: setup
 	$(BIN)/pytest -m failures tests/test_failures.py
 

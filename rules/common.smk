@@ -119,9 +119,14 @@ def what_lists_refer_to(lists):
 
 
 def list_settings(lists):
-    """What the making of ranked lists depends on, which is not what the plan expects of them."""
+    """What the making of ranked lists depends on, besides their files.
+
+    That is not what the plan expects of them, nor what a download must hash to: who writes that
+    into the configuration afterwards need not download again.
+    """
+    others = ("expected", "source", "permutations", "candidates")
     settings = config["ranked_lists"][lists].items()
-    return {name: value for name, value in settings if name != "expected"}
+    return {name: value for name, value in settings if name not in others}
 
 
 def teacher(lists):

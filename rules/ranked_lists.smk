@@ -25,7 +25,7 @@ rule download:
         mem_mb=500,
         runtime=600,
     params:
-        file=lambda w: config["ranked_lists"][w.lists][w.part],
+        url=lambda w: config["ranked_lists"][w.lists][w.part]["url"],
     script:
         "../workflow/scripts/download.py"
 

@@ -65,7 +65,6 @@ def test_defaults_are_filled_in_everywhere(config):
     assert loaded["first_stages"]["bm25"]["k1"] == 0.9
     assert loaded["first_stages"]["bm25"]["depth"] == 100
     assert loaded["ranked_lists"]["lists"]["valid_fraction"] == 0.01
-    assert loaded["ranked_lists"]["lists"]["source"]["sha256"] is None
     assert loaded["backbones"]["tiny"] == {
         "model": "hub/tiny",
         "num_layers": None,
@@ -138,6 +137,8 @@ def unset(config, *keys):
         (("ranked_lists", "lists", "source"), {}, "exactly one of path, url"),
         (("ranked_lists", "lists", "qrels"), None, "have no qrels"),
         (("ranked_lists", "lists", "format"), "csv", "'csv' is not one of"),
+        (("ranked_lists", "lists", "source"), {"url": "http://a"}, "'sha256' is missing"),
+        (("ranked_lists", "lists", "source"), {"url": "http://a", "sha256": "0"}, "64 digits"),
         (("objectives", "CL", "max_steps"), None, "give max_steps or epochs"),
         (("objectives", "CL", "learning_rate"), "1e-5", "write 1.0e-5"),
         (("objectives", "CL", "list_size"), 1, "less than the minimum"),
@@ -196,7 +197,10 @@ def test_each_mistake_in_a_teacher_is_one_line_with_its_place(config, tmp_path, 
 
 
 def test_labels_from_scores_need_lists_with_scores(config, tmp_path):
-    files = {part: {"url": "http://localhost"} for part in ("permutations", "candidates")}
+    files = {
+        part: {"url": "http://localhost", "sha256": "unknown"}
+        for part in ("permutations", "candidates")
+    }
     lists = {"format": "rankgpt", **files, "collection": "mine"}
     lists["queries"] = config["ranked_lists"]["lists"]["queries"]
     config["ranked_lists"]["rankgpt"] = lists

@@ -51,10 +51,17 @@ def test_a_wrong_checksum_is_told_and_nothing_is_left(server, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_unknown_checksum_is_told(server, tmp_path, caplog):
+    caplog.set_level("INFO", "restage")
+    download(f"{server({'a.run': CONTENT})}/a.run", tmp_path / "a.run", "unknown")
+    assert (tmp_path / "a.run").read_bytes() == CONTENT
+    assert f"sha256 {SHA256} (write it into the configuration)" in caplog.text
+
+
 def test_a_file_that_is_not_there_is_told_at_once(server, tmp_path):
     url = server({})
     with pytest.raises(InputError, match=r"a\.run: 404 .*give its 'path' instead"):
-        download(f"{url}/a.run", tmp_path / "a.run", None)
+        download(f"{url}/a.run", tmp_path / "a.run", SHA256)
     assert len(server.requests) == 1
 
 

@@ -48,7 +48,7 @@ def learn(tmp_path_factory):
     settings["ranked_lists"] = {
         name: {
             "format": "trec_run",
-            "source": {"url": "http://localhost"},
+            "source": {"url": "http://localhost", "sha256": "unknown"},
             "collection": "here",
             "queries": {"path": str(source["path"])},
             "qrels": {"path": str(source["path"]), "split": "train"},

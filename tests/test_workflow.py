@@ -639,6 +639,10 @@ def test_each_id_of_ir_datasets_is_fetched_once_and_read(ms_marco, server):
     assert stats["dropped_passages"] == {"not in the collection": 0, "repeated in its list": 0}
     assert len(RankedLists(ms_marco / "results/ranked_lists/colbert/train").relevant) > 50
     assert pd.read_csv(ms_marco / "results/tables/results.csv")["value"][0] > 0.1
+    # A checksum that is written down after the download changes nothing.
+    source["sha256"] = "unknown"
+    write_config(ms_marco, config)
+    assert planned(ms_marco) == {}
     # Another dataset of the collection: what there is already is not made again.
     config["datasets"]["dev"] = dataset | {"ir_datasets": "msmarco-passage/dev/judged"}
     write_config(ms_marco, config)

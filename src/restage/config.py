@@ -286,8 +286,8 @@ def _ranked_lists(config: dict) -> None:
         if lists["qrels"]:
             _texts((*key, "qrels"), lists["qrels"], "qrels")
         for part in ("source", "permutations", "candidates"):
-            if part in lists and _one_of((*key, part), lists[part], "path", "url") == "path":
-                _exists((*key, part, "path"), lists[part]["path"])
+            if part in lists:
+                _file((*key, part), lists[part])
         if lists["format"] == "first_stage":
             stage = lists["first_stage"]
             _known(config, (*key, "first_stage"), "first_stages", stage)
@@ -295,6 +295,14 @@ def _ranked_lists(config: dict) -> None:
                 raise _Wrong(
                     (*key, "first_stage"), f"'{stage}' is imported and cannot retrieve lists"
                 )
+
+
+def _file(key: Key, given: Mapping) -> None:
+    if _one_of(key, given, "path", "url") == "path":
+        _exists((*key, "path"), given["path"])
+    elif given["sha256"] is None:
+        message = "'sha256' is missing: what the file must hash to, or 'unknown' if you do not know"
+        raise _Wrong(key, message)
 
 
 def _teacher(config: dict, key: Key, lists: Mapping) -> None:

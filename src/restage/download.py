@@ -14,12 +14,12 @@ CHUNK = 1 << 20
 ATTEMPTS = 5
 
 
-def download(url: str, path: str | os.PathLike, sha256: str | None) -> None:
+def download(url: str, path: str | os.PathLike, sha256: str) -> None:
     """Download ``url`` to ``path``; what an earlier attempt left is kept and continued.
 
     Raises:
         InputError: the server refuses, the connection keeps breaking, the disk is full, or the
-            file's SHA-256 is not ``sha256``.
+            file's SHA-256 is not ``sha256``, unless that is "unknown".
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,10 +38,14 @@ def download(url: str, path: str | os.PathLike, sha256: str | None) -> None:
                 ) from None
             log.info("%s; going on in attempt %d", error, attempt + 1)
     found = _sha256(part)
-    if sha256 and found != sha256:
+    if sha256 not in (found, "unknown"):
         part.unlink()
         raise InputError(f"{url}: sha256 is {found}, not {sha256}; check the one in the config")
-    log.info("sha256 %s%s", found, "" if sha256 else " (not checked: the configuration has none)")
+    log.info(
+        "sha256 %s (%s)",
+        found,
+        "write it into the configuration" if sha256 == "unknown" else "as it must be",
+    )
     os.replace(part, path)
 
 
