@@ -85,12 +85,13 @@ def running(folder, *targets):
         process.wait()
 
 
-def script_process(name, seconds=120):
-    """The process that runs a rule's script."""
+def script_process(folder, name, seconds=120):
+    """The process that runs a rule's script in a folder."""
+    pattern = rf"{re.escape(str(folder))}/\.snakemake/scripts/\w+\.{name}\.py"
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = subprocess.run(
-            ["pgrep", "-f", rf"\.snakemake/scripts/\w+\.{name}\.py"], capture_output=True, text=True
+            ["pgrep", "-f", pattern], capture_output=True, text=True
         ).stdout.split()
         if found:
             return int(found[0])
@@ -127,7 +128,7 @@ def test_kill_9_in_every_rule_s_job(small_grid, tmp_path):
     for i, (script, target) in enumerate(ARTIFACTS):
         artifact = folder / target
         with running(folder, target) as process:
-            number = script_process(script)
+            number = script_process(folder, script)
             time.sleep(0.2 * (i % 4))  # at its start, or later
             with suppress(ProcessLookupError):  # it was too quick
                 os.kill(number, signal.SIGKILL)
@@ -149,7 +150,7 @@ def test_kill_9_in_every_rule_s_job(small_grid, tmp_path):
 def test_two_snakemakes_at_once(small_grid, tmp_path):
     folder = small(small_grid(tmp_path))
     with running(folder, "models") as first:
-        script_process("finetune")
+        script_process(folder, "finetune")
         second = snakemake(folder, "models")
         assert second.returncode != 0 and "Directory cannot be locked" in second.stdout
         output, _ = first.communicate()
