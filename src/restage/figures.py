@@ -70,15 +70,8 @@ def effectiveness(table: pd.DataFrame) -> Figure:
             points = part[part["backbone"] == backbone].set_index("recipe")
             points = points.reindex([r for r in recipes if r in points.index])
             shift = (i - (len(backbones) - 1) / 2) * 0.6 / max(len(backbones), 1)
-            axes.errorbar(
-                [recipes.index(recipe) + shift for recipe in points.index],
-                points["value"],
-                _bars(points, points["value"]),
-                fmt=MARKERS[i % len(MARKERS)],
-                color=COLOURS[i % len(COLOURS)],
-                linewidth=1,
-                label=backbone,
-            )
+            places = [recipes.index(recipe) + shift for recipe in points.index]
+            _values(axes, places, points, i, linewidth=1, label=backbone)
         axes.set_xticks(range(len(recipes)), recipes, rotation=90 if len(recipes) > 4 else 30)
         axes.grid(axis="x", visible=False)
     return _with_legend(figure)
@@ -186,15 +179,7 @@ def reproduction(table: pd.DataFrame) -> Figure:
         axes.plot(ends, ends, color="#777777", linewidth=1)
         for i, first_stage in enumerate(first_stages):
             points = part[part["first_stage"] == first_stage]
-            axes.errorbar(
-                points["published"],
-                points["value"],
-                _bars(points, points["value"]),
-                fmt=MARKERS[i % len(MARKERS)],
-                color=COLOURS[i % len(COLOURS)],
-                elinewidth=0.5,
-                label=first_stage,
-            )
+            _values(axes, points["published"], points, i, elinewidth=0.5, label=first_stage)
         axes.set_title(measure)
     for axes in panels[len(measures) :]:
         axes.remove()
@@ -255,6 +240,13 @@ def _styles(names: list[str]) -> Mapping[str, dict]:
         name: {"color": colour, "linestyle": line}
         for name, (colour, line) in zip(names, styles, strict=True)
     }
+
+
+def _values(axes: Axes, x: Iterable[float], points: pd.DataFrame, i: int, **style) -> None:
+    """Values with their intervals, in the marker and colour of the i-th series."""
+    marker, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
+    bars = _bars(points, points["value"])
+    axes.errorbar(x, points["value"], bars, fmt=marker, color=colour, **style)
 
 
 def _bars(points: pd.DataFrame, middle: pd.Series) -> np.ndarray:
