@@ -65,8 +65,12 @@ def multiplications_per_second() -> float:
     return 10 * 2 * 2048**3 / (time.monotonic() - begin)
 
 
-def operations(lengths: np.ndarray) -> float:
-    """Floating-point operations of a forward pass on inputs of such lengths, padding left out."""
+def operations(lengths: np.ndarray, left_out: bool = False) -> float:
+    """Floating-point operations of a forward pass on inputs of such lengths, padding left out.
+
+    The model's; with ``left_out`` without those that Restage leaves out, because the score does not
+    depend on them: what follows the last layer's attention, of all tokens but the first.
+    """
     config = AutoConfig.from_pretrained(model_folder(MODEL))
     hidden, inner, layers = (
         config.hidden_size,
@@ -74,6 +78,8 @@ def operations(lengths: np.ndarray) -> float:
         config.num_hidden_layers,
     )
     lengths = lengths.astype(float)
-    weights = layers * (4 * hidden * hidden + 2 * hidden * inner)
+    after_attention = hidden * hidden + 2 * hidden * inner
+    weights = layers * (3 * hidden * hidden + after_attention) * lengths
     attention = layers * 2 * hidden * lengths**2
-    return float(2 * (weights * lengths + attention).sum())
+    without = after_attention * (lengths - 1) if left_out else 0
+    return float(2 * (weights + attention - without).sum())

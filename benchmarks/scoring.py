@@ -10,7 +10,8 @@ per query. The peers:
     python benchmarks/scoring.py [--queries 100] [--threads 2]
 
 Prints pairs per second, the ratios, how far the scores are apart, and which part of the limit ours
-reaches: the machine's own rate of multiplications over the operations that the pairs need. Then the
+reaches: the machine's own rate of multiplications over the operations of the model's forward pass,
+and over those alone that are still made when the last layer finishes the first token only. Then the
 time to score four first stages' candidates together, against each run by itself.
 """
 
@@ -99,8 +100,10 @@ def speed(lists: Lists, folder: Path, threads: int) -> None:
     seconds, scores = timed(ours)
     rate = lists.pairs / seconds
     print(f"restage               {rate:6.1f} pairs/s", flush=True)
-    limit = peak / (operations(lists.lengths(lists.batches)) / lists.pairs)
-    print(f"limit                 {limit:6.1f} pairs/s   reached {rate / limit:.2f}")
+    lengths = lists.lengths(lists.batches)
+    for name, left_out in (("limit", False), ("limit of what is made", True)):
+        limit = peak / (operations(lengths, left_out) / lists.pairs)
+        print(f"{name:21} {limit:6.1f} pairs/s   reached {rate / limit:.2f}")
     seconds, found = timed(predict, lists, model)
     theirs, apart = lists.pairs / seconds, np.abs(found - scores).max()
     print(

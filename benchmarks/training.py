@@ -8,7 +8,8 @@ loss; as many lists per step as in the study (16 of 100 passages). The peers:
   longest pair, in the way of the study's scripts (4 lists there; 2 here, for the memory's sake);
 - sentence-transformers: CrossEncoderTrainer with ListNetLoss (labels so far apart that their
   softmax is the relevant passage alone, which makes the two losses one), with the loss's own
-  default of as many pairs per forward pass as it is given lists: 4, as in the study;
+  default of as many pairs per forward pass as it is given lists: as many lists as in the study (4),
+  and as many as are the trainer's default (8);
 - lightning-ir: its MonoModel with InfoNCE under Lightning's Trainer, 2 lists per forward pass.
 
     python benchmarks/training.py [--lists 16] [--size 100] [--steps 1] [--threads 2]
@@ -16,7 +17,9 @@ loss; as many lists per step as in the study (16 of 100 passages). The peers:
 
 Prints pairs per second, the ratios, the loss of each on the first list with the same weights, and
 which part of the machine's own rate of multiplications (of a 2048 x 2048 float32 product) ours
-reaches. With --memory, the peak memory of a step as the number of lists doubles.
+reaches: counting the model's operations, and counting those alone that are still made when the last
+layer finishes the first token only. With --memory, the peak memory of a step as the number of lists
+doubles.
 """
 
 import argparse
@@ -25,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,10 +36,11 @@ from lists import MAX_LENGTH, MODEL, Lists, multiplications_per_second, operatio
 from transformers import BertConfig, BertTokenizerFast
 
 from restage import training
-from restage.scoring import load_model
+from restage.scoring import finish_first_token_only, load_model
 from restage.tokens import leave_out_segment_ids, load_tokenizer, model_folder
 
 OBJECTIVE = {"loss": "localized_contrastive"}
+TRAINER_LISTS = 8  # per device, by default
 
 
 def fresh_model():
@@ -66,6 +71,7 @@ def timed(lists: Lists, padded: int, gradient, model) -> tuple[float, float]:
 
 def restage(lists: Lists, given: argparse.Namespace) -> tuple[float, float]:
     model, accelerator = fresh_model(), training.Accelerator(cpu=True)
+    finish_first_token_only(model)
     compute = {
         "tokens_per_batch": given.tokens_per_batch,
         "tokens_in_memory": given.tokens_in_memory,
@@ -100,7 +106,7 @@ def published(lists: Lists, padded: int) -> tuple[float, float]:
     return timed(lists, padded, gradient, model)
 
 
-def sentence_transformers(lists: Lists, padded: int, folder: Path) -> tuple[float, float]:
+def sentence_transformers(lists: Lists, given: int, folder: Path) -> tuple[float, float]:
     """The trainer itself, over all batches but the first; the loss on the first list is its own."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer
@@ -127,8 +133,8 @@ def sentence_transformers(lists: Lists, padded: int, folder: Path) -> tuple[floa
     loss = objective([first["query"], first["docs"]], list(torch.tensor(first["labels"]))).item()
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(folder / "trained"),
-        per_device_train_batch_size=padded,
-        gradient_accumulation_steps=-(-len(lists.batches[0]) // padded),
+        per_device_train_batch_size=given,
+        gradient_accumulation_steps=-(-len(lists.batches[0]) // given),
         num_train_epochs=1,
         learning_rate=1e-5,
         max_grad_norm=10,
@@ -210,18 +216,22 @@ def speed(given: argparse.Namespace, folder: Path) -> None:
     ways = {
         "restage": lambda: restage(lists, given),
         "published": lambda: published(lists, given.padded),
-        "sentence-transformers": lambda: sentence_transformers(lists, 2 * given.padded, folder),
         "lightning-ir": lambda: lightning_ir(lists, given.padded),
     }
+    for count in dict.fromkeys((2 * given.padded, TRAINER_LISTS)):
+        way = partial(sentence_transformers, lists, count, folder)
+        ways[f"sentence-transformers {count}"] = way
     found = {}
     for name, way in ways.items():
         rate, loss = found[name] = way()
         ratio = found["restage"][0] / rate
-        print(f"{name:22} {rate:6.1f} pairs/s   ratio {ratio:5.2f}   loss {loss:.6f}", flush=True)
+        print(f"{name:24} {rate:6.1f} pairs/s   ratio {ratio:5.2f}   loss {loss:.6f}", flush=True)
+    lengths = lists.lengths(lists.batches[1:])
     seconds = lists.pairs * given.steps / found["restage"][0]
+    whole, made = (3 * operations(lengths, left_out) / seconds / peak for left_out in (False, True))
     print(
-        f"share of the matmul rate ({peak / 1e9:.0f} GFLOP/s): "
-        f"{3 * operations(lists.lengths(lists.batches[1:])) / seconds / peak:.2f}"
+        f"share of the matmul rate ({peak / 1e9:.0f} GFLOP/s): {whole:.2f} by the model's "
+        f"operations, {made:.2f} by those made"
     )
 
 
@@ -253,7 +263,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--padded", type=int, default=2, help="lists padded together by the peers")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--tokens-per-batch", type=int, default=1024)
+    parser.add_argument("--tokens-per-batch", type=int, default=2048)
     parser.add_argument("--tokens-in-memory", type=int, default=16384)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--one-step", type=Path, help=argparse.SUPPRESS)

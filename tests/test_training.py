@@ -26,7 +26,16 @@ from restage.errors import InputError
 from restage.losses import LOSSES
 from restage.ranked_lists import Stats, ingest, read_trec_run
 from restage.sampling import TrainingList
-from restage.scoring import Scorer, load_cross_encoder, load_model, score_pairs, score_run
+from restage.scoring import (
+    AFTER_ATTENTION,
+    Scorer,
+    encoder_layers,
+    finish_first_token_only,
+    load_cross_encoder,
+    load_model,
+    score_pairs,
+    score_run,
+)
 from restage.tokens import PairEncoder, load_tokenizer
 from restage.training import fine_tune, keep_layers
 
@@ -407,6 +416,7 @@ def test_gradients_equal_the_plain_padded_step_s(loss, in_memory, tiny, token_st
         LOSSES[loss](scores, labels, mask).mean().backward()
 
     def ours(model):
+        finish_first_token_only(model)
         accelerator = training.Accelerator(cpu=True)
         compute = COMPUTE | {"tokens_per_batch": 60, "tokens_in_memory": in_memory}
         training._backward(accelerator, model, encoder, batch, {"loss": loss}, compute)
@@ -415,6 +425,33 @@ def test_gradients_equal_the_plain_padded_step_s(loss, in_memory, tiny, token_st
     assert expected.keys() == found.keys()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_finishing_the_first_token_only_changes_no_score_and_no_gradient(name, tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny(name))
+    inputs = tokenizer(QUERIES[:6], PASSAGES[:6], padding=True, return_tensors="pt")
+    inputs.pop("token_type_ids", None)
+
+    def first(output):
+        return output[0] if isinstance(output, tuple) else output
+
+    found, widths = [], []
+    for change in (lambda model: None, finish_first_token_only):
+        model = load_model(tiny(name)).eval()  # no dropout
+        change(model)
+        encoder_layers(model)[-1].register_forward_hook(
+            lambda _, inputs, output: widths.append(first(output).shape[1])
+        )
+        scores = model(**inputs).logits[:, 0]
+        scores.square().sum().backward()
+        gradients = {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+        found.append({"scores": scores.detach(), **gradients})
+    assert found[0].keys() == found[1].keys()
+    for part in found[0]:
+        torch.testing.assert_close(found[1][part], found[0][part], rtol=1e-5, atol=1e-7)
+    length = inputs["input_ids"].shape[1]
+    assert widths == [length, 1 if model.config.model_type in AFTER_ATTENTION else length]
 
 
 def test_gradient_caching_has_the_same_dropout_as_one_pass(tiny, token_store):

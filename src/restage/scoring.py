@@ -28,6 +28,17 @@ from restage.tokens import (
 )
 
 PAIRS_PER_PIECE = 8192  # minutes on a slow CPU, and few enough batches to pad little
+# Encoders whose head reads the first token alone: what comes after the attention in their layers.
+AFTER_ATTENTION = {
+    "bert": "attention.output",
+    "camembert": "attention.output",
+    "deberta": "attention.output",
+    "deberta-v2": "attention.output",
+    "distilbert": "sa_layer_norm",
+    "electra": "attention.output",
+    "roberta": "attention.output",
+    "xlm-roberta": "attention.output",
+}
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -52,9 +63,33 @@ def load_cross_encoder(model: str | os.PathLike) -> PreTrainedModel:
     if outputs == 1:
         network, report = load_model(model, output_loading_info=True)
         if not report["missing_keys"]:
+            finish_first_token_only(network)
             return network
     what = f"has {outputs} outputs" if outputs != 1 else "has no head"
     raise InputError(f"{model}: {what}; to score pairs, give a cross-encoder with one output")
+
+
+def encoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
+    """The layers of a model's encoder, first to last."""
+    count = model.config.num_hidden_layers
+    return next(
+        module
+        for module in model.base_model.modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count
+    )
+
+
+def finish_first_token_only(model: PreTrainedModel) -> None:
+    """Have the last layer compute what follows its attention for the first token and no others.
+
+    The head reads nothing else, so scores and gradients stay what they are, without most of that
+    layer's work: an eighth of all of MiniLM's six layers, a sixteenth of ELECTRA base's twelve.
+    Encoders of which that is not known (``AFTER_ATTENTION``) stay as they are.
+    """
+    place = AFTER_ATTENTION.get(model.config.model_type)
+    if place and not getattr(model.config, "conv_kernel_size", 0):  # DeBERTa's, over all tokens
+        after = encoder_layers(model)[-1].get_submodule(place)
+        after.register_forward_pre_hook(lambda _, inputs: tuple(x[:, :1] for x in inputs))
 
 
 def pick_device(threads: int, process: int = 0) -> torch.device:

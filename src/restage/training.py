@@ -32,7 +32,14 @@ from restage.losses import LOSSES
 from restage.model_card import write_model_card
 from restage.ranked_lists import RankedLists
 from restage.sampling import VALIDATION, ListSampler, TrainingList, optimiser_steps
-from restage.scoring import load_model, pick_device, score_batch, score_pairs
+from restage.scoring import (
+    encoder_layers,
+    finish_first_token_only,
+    load_model,
+    pick_device,
+    score_batch,
+    score_pairs,
+)
 from restage.tokens import (
     PairEncoder,
     TokenStore,
@@ -322,6 +329,7 @@ def _start_model(start: str | os.PathLike | None, backbone: Mapping, seed: int) 
     model = load_model(start or backbone["model"])
     if not start and backbone["num_layers"]:
         keep_layers(model, backbone["num_layers"])
+    finish_first_token_only(model)
     for name, weights in model.named_parameters():
         # As in the study. Relative positions (DeBERTa's rel_embeddings) are not positions' own.
         weights.requires_grad = "position_embeddings" not in name
@@ -342,11 +350,7 @@ def keep_layers(model: PreTrainedModel, count: int) -> None:
     if count > have:
         raise InputError(f"num_layers {count}: the backbone has {have}; give that many at most")
     kept = np.linspace(have - 1, 0, count).round().astype(int).tolist()[::-1]
-    layers = next(
-        module
-        for module in model.base_model.modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == have
-    )
+    layers = encoder_layers(model)
     for place in reversed(range(have)):
         if place not in kept:
             del layers[place]
