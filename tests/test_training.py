@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ARCHITECTURES, TEXTS, room
+from conftest import ARCHITECTURES, SMALL, TEXTS, room
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
@@ -452,6 +453,23 @@ def test_finishing_the_first_token_only_changes_no_score_and_no_gradient(name, t
         torch.testing.assert_close(found[1][part], found[0][part], rtol=1e-5, atol=1e-7)
     length = inputs["input_ids"].shape[1]
     assert widths == [length, 1 if model.config.model_type in AFTER_ATTENTION else length]
+
+
+@pytest.mark.parametrize("name", AFTER_ATTENTION)
+def test_every_named_encoder_finishes_the_first_token_only(name):
+    config = AutoConfig.for_model(name, **SMALL, vocab_size=50)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    inputs = {
+        "input_ids": torch.arange(5, 29).reshape(2, 12),
+        "attention_mask": torch.tensor([[1] * 12, [1] * 7 + [0] * 5]),
+    }
+    expected, widths = model(**inputs).logits, []
+    finish_first_token_only(model)
+    for module in encoder_layers(model)[-1].modules():
+        if type(module).__name__.endswith("LayerNorm"):  # DeBERTa has its own
+            module.register_forward_hook(lambda _, inputs, output: widths.append(output.shape[1]))
+    torch.testing.assert_close(model(**inputs).logits, expected, rtol=1e-5, atol=1e-7)
+    assert widths == [1, 1]
 
 
 def test_gradient_caching_has_the_same_dropout_as_one_pass(tiny, token_store):
