@@ -39,7 +39,7 @@ def learn(tmp_path_factory):
             folder / name,
             **texts,
             qrels=sources.qrels(source | {"split": "train"}),
-            valid_fraction=0.1,
+            valid_fraction=0.3,
             split_seed=42,
             stats=stats,
         )
@@ -89,5 +89,5 @@ def test_a_recipe_learns(learn, recipe):
     table = learn(recipe)
     assert table["step"].tolist() == [5, 10, 15, 20, 25, 30]
     ndcg, loss = table["valid_nDCG@10"], table["valid_loss"]
-    assert ndcg[4:].mean() > ndcg[0] + 0.01
-    assert loss[4:].mean() < loss[0]
+    assert loss[4:].mean() < 0.99 * loss[0]
+    assert ndcg[4:].mean() > ndcg[0]  # a second stage starts near its best
