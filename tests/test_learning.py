@@ -87,7 +87,7 @@ def learn(tmp_path_factory):
 @pytest.mark.parametrize("recipe", ["CL", "KD", "CL-KD", "KD-CL"])
 def test_a_recipe_learns(learn, recipe):
     table = learn(recipe)
-    assert table["step"].tolist() == [5, 10, 15, 20, 25, 30]
+    assert table["step"].tolist() == [0, 5, 10, 15, 20, 25, 30]
     ndcg, loss = table["valid_nDCG@10"], table["valid_loss"]
-    assert loss[4:].mean() < 0.99 * loss[0]
-    assert ndcg[4:].mean() > ndcg[0]  # a second stage starts near its best
+    assert loss[5:].mean() < 0.99 * loss[0]
+    assert ndcg[5:].mean() > ndcg[0] + 0.01

@@ -1,6 +1,5 @@
 """Fine-tuning and scoring: gradients, checkpoints, determinism, and other programs' scores."""
 
-import csv
 import json
 import random
 import re
@@ -158,14 +157,23 @@ def test_the_same_seed_gives_the_same_bytes(train):
 
 def test_training_lowers_the_loss_it_says(train):
     folder = train(max_steps=60, validate_every=20)
-    with (folder / "training.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["20", "40", "60"]
-    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) < np.log(4) + 0.1
+    table = pd.read_csv(folder / "training.csv")
+    assert table["step"].tolist() == [0, 20, 40, 60]
+    assert table["loss"][3] < table["loss"][1] < np.log(4) + 0.1
+
+
+def test_the_first_row_tells_what_a_training_starts_from(train):
+    first = train(max_steps=2)
+    before, after = (pd.read_csv(f / "training.csv") for f in (first, train(start=first)))
+    for column in ("valid_loss", "valid_nDCG@10"):
+        assert after[column][0] == pytest.approx(before[column][1], rel=1e-5)
+        assert after[column][0] != before[column][0]
+    trained = ["loss", "learning_rate", "gradient_norm", "pairs_per_second"]
+    assert after.loc[0, trained].isna().all() and after.loc[1:, trained].notna().all(axis=None)
 
 
 def test_the_best_step_is_what_is_kept(train, monkeypatch):
-    losses = iter([3.0, 1.0, 2.0])
+    losses = iter([0.0, 3.0, 1.0, 2.0])  # the first is of what it starts from
     monkeypatch.setattr(training, "_validate", lambda *_: (next(losses), 0.5))
     best = train()
     monkeypatch.undo()
@@ -175,7 +183,7 @@ def test_the_best_step_is_what_is_kept(train, monkeypatch):
 
 
 def test_patience_ends_a_training(train, monkeypatch):
-    losses = iter([1.0, 2.0, 2.0, 0.0])
+    losses = iter([0.0, 1.0, 2.0, 2.0, 0.0])
     monkeypatch.setattr(training, "_validate", lambda *_: (next(losses), 0.5))
     folder = train(max_steps=100, patience=2)
     assert (folder / "training.csv").read_text().splitlines()[-1].startswith("6,")
@@ -221,19 +229,20 @@ def test_epochs_and_steps_whichever_is_less(train):
 )
 def test_the_learning_rate_warms_up_and_follows_its_schedule(train, schedule, expected):
     folder = train(max_steps=6, validate_every=1, schedule=schedule, warmup_steps=2)
-    with (folder / "training.csv").open() as file:
-        rates = [float(row["learning_rate"]) / 1e-3 for row in csv.DictReader(file)]
-    assert rates == pytest.approx(expected, abs=1e-5)
+    rates = pd.read_csv(folder / "training.csv")["learning_rate"][1:] / 1e-3
+    assert rates.tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_tensorboard_has_what_the_table_has(train):
     folder = train(max_steps=4)
     events = EventAccumulator(str(folder.parent / "events")).Reload()
-    with (folder / "training.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    shown = [(event.step, event.value) for event in events.Scalars("loss")]
-    assert [step for step, _ in shown] == [int(row["step"]) for row in rows] == [2, 4]
-    assert [loss for _, loss in shown] == pytest.approx([float(row["loss"]) for row in rows], 1e-4)
+    table = pd.read_csv(folder / "training.csv").set_index("step")
+    assert table.index.tolist() == [0, 2, 4]
+    for column in ("loss", "valid_loss"):
+        told = table[column].dropna()
+        shown = [(event.step, event.value) for event in events.Scalars(column)]
+        assert [step for step, _ in shown] == told.index.tolist()
+        assert [value for _, value in shown] == pytest.approx(told.tolist(), 1e-4)
 
 
 # --- killed and gone on --------------------------------------------------------------------------
@@ -377,7 +386,8 @@ def test_two_processes_give_the_weights_of_one(data, tiny, token_store, tmp_path
     assert (vectors[0] - start).norm() > 1e-4 * vectors[1].norm()
     rows = [pd.read_csv(each["output"] / "training.csv") for each in (one, two)]
     for column in ("loss", "valid_loss", "valid_nDCG@10"):
-        assert rows[0][column].to_numpy() == pytest.approx(rows[1][column].to_numpy(), rel=1e-4)
+        expected, found = (table[column].to_numpy() for table in rows)
+        assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
 
 
 def test_no_usable_list_is_told(train, monkeypatch):

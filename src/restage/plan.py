@@ -314,7 +314,7 @@ class _Grid:
         artifact = 4 * model.parameters
         # Backwards costs twice what forwards does.
         yield self.job("finetune", path, pairs, pairs * length, 3 * pairs * forward, artifact)
-        pairs = size * valid * math.ceil(steps / objective["validate_every"])
+        pairs = size * valid * (1 + math.ceil(steps / objective["validate_every"]))
         job = self.job("validate", path, pairs, pairs * length, pairs * forward)
         yield job._replace(size=0)  # the model's are counted
 

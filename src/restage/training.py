@@ -82,6 +82,7 @@ def fine_tune(
         events: the folder that TensorBoard reads.
 
     The checkpoint with the lowest validation loss is written; without validation lists, the last.
+    The first row of training.csv, step 0, validates what the training starts from.
 
     Raises:
         InputError: no list has a usable positive, or the disk is full.
@@ -106,6 +107,9 @@ def fine_tune(
     training.load(state, identity)
     progress, saved = Progress(steps - training.step, "steps"), time.monotonic()
     told = _Events(accelerator, events, training)
+    if held_out and not training.rows:
+        training.validate(0, encoder, held_out, compute)
+        told.add(training.rows[-1])
     with _Signals() as signals:
         for step, epoch, batch in _batches(
             train, objective["queries_per_batch"], training.step, steps
@@ -158,13 +162,13 @@ class _Training:
         self.model = _start_model(start, backbone, seed).to(accelerator.device)
         self.optimizer = accelerator.prepare_optimizer(_optimizer(self.model, objective))
         self.schedule = _schedule(self.optimizer, objective, steps)
-        self.step, self.waited, self.rows = 0, 0, []
+        self.step, self.waited, self.rows, self.rate = 0, 0, [], np.nan
         self.best, self.best_weights = None, {}
         self._count_anew()
 
     def _count_anew(self) -> None:
         """Losses and speed are those since the last validation."""
-        self.losses, self.pairs, self.tokens, self.seconds, self.norm = [], 0, 0, 0.0, 0.0
+        self.losses, self.pairs, self.tokens, self.seconds, self.norm = [], 0, 0, 0.0, np.nan
 
     def make_step(
         self, step: int, encoder: PairEncoder, batch: list[TrainingList], compute: Mapping
@@ -190,16 +194,21 @@ class _Training:
     def validate(
         self, epoch: int, encoder: PairEncoder, held_out: list[TrainingList], compute: Mapping
     ) -> None:
-        """Add a row to training.csv; keep the weights if they are the best so far."""
+        """Add a row to training.csv; keep the weights if they are the best so far.
+
+        Before the first step the row tells what the training starts from, which is never kept.
+        """
         measured = _validate(
             self.accelerator, self.model, encoder, held_out, self.objective, compute
         )
-        speed = [self.pairs / self.seconds, self.tokens / self.seconds]
-        row = [self.step, epoch, float(np.mean(self.losses)), *measured, self.rate, self.norm]
-        self.rows.append([*row, *speed, _peak_memory(self.accelerator.device)])
-        log.info(
-            "step %d: loss %.4f, validation loss %.4f, nDCG@10 %.4f", self.step, row[2], *measured
-        )
+        loss, seconds = (np.mean(self.losses), self.seconds) if self.step else (np.nan, np.nan)
+        row = [self.step, epoch, float(loss), *measured, self.rate, self.norm]
+        row += [self.pairs / seconds, self.tokens / seconds]
+        self.rows.append([*row, _peak_memory(self.accelerator.device)])
+        told = f"loss {loss:.4f}, " if self.step else ""
+        log.info("step %d: %svalidation loss %.4f, nDCG@10 %.4f", self.step, told, *measured)
+        if not self.step:
+            return
         if self.best is None or not held_out or measured[0] < self.best[0]:
             self.best, self.waited = (measured[0], self.step), 0
             weights = self.model.state_dict()
@@ -279,7 +288,8 @@ class _Events:
     def add(self, row: list[float]) -> None:
         if self.writer:
             for name, value in zip(COLUMNS[1:], row[1:], strict=True):
-                self.writer.add_scalar(name, value, row[0])
+                if not np.isnan(value):
+                    self.writer.add_scalar(name, value, row[0])
 
     def close(self) -> None:
         if self.writer:
