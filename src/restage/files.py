@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from pathlib import Path
 
 from restage.errors import InputError
 
-FULL = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
-FULL += ["requested and"]  # all that numpy says: so many items requested and so many written
+FULL = [re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
+FULL += [r"\d requested and \d+ written"]  # all that numpy says
 
 
 @contextmanager
@@ -66,13 +67,21 @@ def room_for(path: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # libraries in other languages have errors of their own
-        if not any(text in str(error) for text in FULL):
-            raise
-        raise InputError(
-            f"{path}: cannot be written ({error}); make room on the disk and run again: what is "
-            "finished is kept"
-        ) from None
+    except Exception as error:
+        if told := full_disk(error, path):
+            raise told from None
+        raise
+
+
+def full_disk(error: BaseException, path: str | os.PathLike = "a file") -> InputError | None:
+    """Return the one line to tell if ``error`` comes from a full disk."""
+    # Libraries in other languages have errors of their own; all say what the system said.
+    if isinstance(error, InputError) or not re.search("|".join(FULL), str(error)):
+        return None
+    return InputError(
+        f"{path}: cannot be written ({error}); make room on the disk and run again: what is "
+        "finished is kept"
+    )
 
 
 def _remove(path: Path) -> None:

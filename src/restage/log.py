@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from restage.errors import InputError
+from restage.files import full_disk
 
 log = logging.getLogger("restage")
 started: tuple[str | os.PathLike, str] | None = None  # what ``start`` was called with
@@ -19,18 +20,21 @@ started: tuple[str | os.PathLike, str] | None = None  # what ``start`` was calle
 def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
     """Send this process's messages to the terminal and to ``path``; ``job`` opens each line.
 
-    An ``InputError`` ends the process with its one line instead of a traceback.
+    An ``InputError`` or a full disk ends the process with its one line instead of a traceback.
     """
     global started
     started = path, job
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    terminal, file = logging.StreamHandler(), logging.FileHandler(path, mode="a" if append else "w")
+    terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter(f"{job}: %(message)s"))
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     terminal.setLevel(logging.INFO)
-    logging.basicConfig(level=logging.WARNING, handlers=[terminal, file])
+    logging.basicConfig(level=logging.WARNING, handlers=[terminal])
     log.setLevel(logging.DEBUG)
     sys.excepthook = _report
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    file = logging.FileHandler(path, mode="a" if append else "w")
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    file.handleError = lambda record: None  # on a full disk the terminal still tells
+    logging.getLogger().addHandler(file)
     log.debug("on %s", processor())
 
 
@@ -44,7 +48,8 @@ def processor() -> str:
 
 
 def _report(kind, error, traceback) -> None:
-    known = issubclass(kind, InputError)
+    error = full_disk(error) or error
+    known = isinstance(error, InputError)
     log.error(f"error: {error}" if known else "failed", exc_info=None if known else error)
 
 
