@@ -231,11 +231,6 @@ def table_order(datasets):
     }
 
 
-def baseline():
-    """The recipe that the others are compared with."""
-    return config["statistics"]["baseline_recipe"] or next(iter(config["recipes"]), None)
-
-
 def curves():
     """What the training curves of the models are told apart by, in the models' order."""
     models = [Path(path).parts[-3:] for path in evaluated(MODEL)]

@@ -77,7 +77,7 @@ rule differences:
         "../envs/data.yaml"
     params:
         datasets=lambda w: datasets_of(w.group),
-        baseline=baseline(),
+        baseline=config["statistics"]["baseline_recipe"],
         margin=config["statistics"]["equivalence_margin"],
     script:
         "../workflow/scripts/differences.py"
@@ -101,7 +101,7 @@ rule gains_and_losses:
     conda:
         "../envs/data.yaml"
     params:
-        baseline=baseline(),
+        baseline=config["statistics"]["baseline_recipe"],
     script:
         "../workflow/scripts/gains_and_losses.py"
 

@@ -65,6 +65,7 @@ def test_defaults_are_filled_in_everywhere(config):
     assert loaded["first_stages"]["bm25"]["k1"] == 0.9
     assert loaded["first_stages"]["bm25"]["depth"] == 100
     assert loaded["ranked_lists"]["lists"]["valid_fraction"] == 0.01
+    assert loaded["statistics"]["baseline_recipe"] == config["recipes"][0]
     assert loaded["backbones"]["tiny"] == {
         "model": "hub/tiny",
         "num_layers": None,

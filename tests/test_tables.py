@@ -21,7 +21,7 @@ STATISTICS = {
     "correction": "bonferroni",
     "alpha": 0.01,
     "equivalence_margin": 0.02,
-    "baseline_recipe": None,
+    "baseline_recipe": "CL",
 }
 ORDER = {
     "first_stages": ["qld", "bm_25"],

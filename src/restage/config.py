@@ -41,6 +41,8 @@ def load(config: Mapping, schema: str | os.PathLike, files: Sequence[str] = ()) 
             check(config)
     except _Wrong as wrong:
         raise InputError(f"{_where(files, wrong.key)}: {wrong}") from None
+    if config["statistics"]["baseline_recipe"] is None:
+        config["statistics"]["baseline_recipe"] = next(iter(config["recipes"]), None)
     return config
 
 

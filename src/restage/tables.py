@@ -210,14 +210,13 @@ def equivalence_table(
 def _comparisons(values: pd.DataFrame, order: Mapping, statistics: Mapping):
     """Yield (cell, against, its values, the other's values) of every comparison."""
     found, models = _Values(values), [tuple(model) for model in order["models"]]
-    baseline = statistics["baseline_recipe"] or next((recipe for _, recipe in models), None)
     for cell in _cells(order):
         first_stage, backbone, recipe, *rest = cell
         if backbone == ALONE:
             continue
         yield cell, FIRST_STAGE, *found.pair(cell, _alone(cell))
         previous = recipe.rpartition("-")[0]
-        for other in dict.fromkeys([baseline, previous]):
+        for other in dict.fromkeys([statistics["baseline_recipe"], previous]):
             if other != recipe and (backbone, other) in models:
                 pair = found.pair(cell, (first_stage, backbone, other, *rest))
                 yield cell, other, *pair
