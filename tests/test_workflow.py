@@ -396,7 +396,7 @@ def test_the_plan_counts_the_pairs_of_the_runs(grid, small_grid, tmp_path, monke
         train, valid = (_sampler(lists / part, objective, 42) for part in ("train", "valid"))
         batches = _batches(train, objective["queries_per_batch"], 0, objective["max_steps"])
         trained = sum(len(one.passages) for _, _, batch in batches for one in batch)
-        validated = 2 * sum(len(valid.sample(i, VALIDATION).passages) for i in valid.usable)
+        validated = 3 * sum(len(valid.sample(i, VALIDATION).passages) for i in valid.usable)
         for plan in plans:
             assert plan.loc[("finetune", f"models/tiny/{recipe}/42"), "pairs"] == trained
         assert made.loc[("validate", f"models/tiny/{recipe}/42"), "pairs"] == validated
