@@ -158,6 +158,13 @@ def test_two_snakemakes_at_once(small_grid, tmp_path):
     assert "Nothing to be done" in make(folder, "models")
 
 
+def refused(folder, *targets):
+    """The output of a run that ends with one clear line."""
+    process = snakemake(folder, *targets)
+    assert process.returncode != 0 and "Traceback" not in process.stdout
+    return process.stdout
+
+
 @contextmanager
 def mounted(folder, *options):
     folder.mkdir()
@@ -178,9 +185,8 @@ def test_a_disk_that_is_full(small_grid, tmp_path, left):
         make(folder, "out/ranked_lists/colbert", "out/stores/tokens/.--tiny/collections/gazetteer")
         fill = disk / "fill"
         fill.write_bytes(bytes(shutil.disk_usage(disk).free - left))
-        full = snakemake(folder, "models")
-        assert full.returncode != 0 and "Traceback" not in full.stdout
-        assert re.search(r"cannot be written .*make room on the disk and run again", full.stdout)
+        told = refused(folder, "models")
+        assert re.search(r"cannot be written .*make room on the disk and run again", told)
         fill.unlink()
         make(folder, "runs")
         assert planned(folder, "runs") == {}
@@ -190,9 +196,7 @@ def test_a_results_folder_that_is_read_only(small_grid, tmp_path):
     folder = small(small_grid(tmp_path / "grid"))
     with mounted(tmp_path / "disk", "-o", "ro") as disk:
         (folder / "out").symlink_to(disk)
-        refused = snakemake(folder, "runs")
-        assert refused.returncode != 0
-        [line] = [line for line in refused.stdout.splitlines() if "error:" in line]
+        [line] = [line for line in refused(folder, "runs").splitlines() if "error:" in line]
         assert line.endswith("config.yaml:1: results: 'out' cannot be written to; mend its rights")
 
 
@@ -203,9 +207,7 @@ def test_a_damaged_checkpoint_is_told_in_one_line(small_grid, tmp_path):
     weights = model / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    refused = snakemake(folder, "runs")
-    assert refused.returncode != 0 and "Traceback" not in refused.stdout
-    assert "model.safetensors is damaged" in refused.stdout
+    assert "model.safetensors is damaged" in refused(folder, "runs")
     shutil.rmtree(model)
     make(folder, "runs")
     assert weights.read_bytes() == whole
