@@ -107,10 +107,10 @@ def fine_tune(
     training.load(state, identity)
     progress, saved = Progress(steps - training.step, "steps"), time.monotonic()
     told = _Events(accelerator, events, training)
-    if held_out and not training.rows:
-        training.validate(0, encoder, held_out, compute)
-        told.add(training.rows[-1])
     with _Signals() as signals:
+        if held_out and not training.rows:
+            training.validate(0, encoder, held_out, compute)
+            told.add(training.rows[-1])
         for step, epoch, batch in _batches(
             train, objective["queries_per_batch"], training.step, steps
         ):
