@@ -17,21 +17,22 @@ setup: .venv/ready
 	@touch $@
 
 demo: setup
-	@$(BIN)/python -m restage.gazetteer results/demo/data
+	@$(BIN)/python -m restage.demo.gazetteer results/demo/data
 	@$(SNAKEMAKE) --configfile config/demo.yaml
-	@$(BIN)/python -m restage.typeset results/demo/tables/in_domain.csv
+	@$(BIN)/python -m restage.report.typeset results/demo/tables/in_domain.csv
 
 # One page with tables, figures and what made them; it needs no network.
 report: demo
 	@$(SNAKEMAKE) --configfile config/demo.yaml --report results/demo/report.html
 	@echo "Open results/demo/report.html in a browser."
 
+# On all cores; the tests of a file stay together, for they share what the first of them makes.
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses logical --dist loadfile
 
 # What docs/failures.md promises: kills, full disks, moved results; about six minutes.
 test-failures: setup
-	$(BIN)/pytest -m failures tests/test_failures.py
+	$(BIN)/pytest -m failures tests/workflow/test_failures.py
 
 # The workflow on a real SLURM of two nodes on this machine; about eleven minutes. It needs root;
 # without the packages or the right to install them it skips.
@@ -39,13 +40,14 @@ test-slurm: setup
 	@command -v slurmctld >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; } \
 	    || echo "slurm-wlm and munge could not be installed"
-	$(BIN)/pytest -m slurm tests/test_slurm.py -s
+	$(BIN)/pytest -m slurm tests/workflow/test_slurm.py -s
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow/Snakefile
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy
 
 # Speed and memory against the usual ways, each pair in one run; about fifty minutes.
 bench: setup
@@ -65,4 +67,4 @@ paper: setup
 
 # What the other targets made, and nothing that took days: results/ keeps the rest.
 clean:
-	rm -rf results/demo .venv .pytest_cache .hypothesis .ruff_cache
+	rm -rf results/demo .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache

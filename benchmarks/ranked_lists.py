@@ -27,10 +27,12 @@ import pyarrow.csv
 from memory import watched
 from sklearn.model_selection import train_test_split
 
-from restage.measures import read_qrels
-from restage.ranked_lists import RankedLists, Stats, ingest, read_trec_run
-from restage.sampling import ListSampler
-from restage.texts import TextStore, write_texts
+from restage.collections.sources import read_qrels
+from restage.collections.texts import TextStore, write_texts
+from restage.ranked_lists.ingest import Stats, ingest
+from restage.ranked_lists.sampling import ListSampler
+from restage.ranked_lists.store import RankedLists
+from restage.ranked_lists.trec_blocks import read_trec_run
 
 PASSAGES = 8_841_823
 QUERIES_PER_BLOCK = 1000

@@ -22,11 +22,13 @@ import torch
 from memory import watched
 from tokens import generate
 
-from restage.engines.encoding import PASSAGES_PER_PIECE
-from restage.texts import TextStore, write_texts
+from restage.collections.texts import TextStore, write_texts
+from restage.first_stage.encoding import PASSAGES_PER_PIECE
+from restage.first_stage.pisa import Pisa
+from restage.grid.settings import Compute
 
 DEPTH, DIMENSIONS = 100, 384
-BM25 = {"model": "bm25", "k1": 0.9, "b": 0.4, "depth": DEPTH}
+BM25 = Pisa(model="bm25", k1=0.9, b=0.4)
 
 
 def generate_queries(folder: Path, count: int) -> None:
@@ -43,17 +45,14 @@ def generate_queries(folder: Path, count: int) -> None:
 
 
 def pisa_index(folder: Path, threads: int) -> None:
-    from restage.engines import pisa
-
-    pisa.index_collection(TextStore(folder / "texts"), folder / "pisa", threads)
-    pisa.index(folder / "pisa", folder / "pisa-bm25", BM25)
+    passages, compute = TextStore(folder / "texts"), Compute(threads=threads)
+    BM25.share(passages, folder / "pisa", compute)
+    BM25.index(passages, folder / "pisa-bm25", compute, folder / "state", folder / "pisa")
 
 
 def pisa_retrieve(folder: Path, threads: int) -> None:
-    from restage.engines import pisa
-
     queries = TextStore(folder / "queries")
-    run = pisa.retrieve(folder / "pisa-bm25", queries, BM25, {"threads": threads})
+    run = BM25.retrieve(folder / "pisa-bm25", queries, DEPTH, Compute(threads=threads))
     assert run["query_id"].nunique() == len(queries)
 
 
@@ -62,7 +61,7 @@ def bm25s_index(folder: Path, threads: int) -> None:
 
     texts = [text for _, text in TextStore(folder / "texts")]
     tokens = bm25s.tokenize(texts, stopwords="en", show_progress=False)
-    index = bm25s.BM25(k1=BM25["k1"], b=BM25["b"])
+    index = bm25s.BM25(k1=BM25.k1, b=BM25.b)
     index.index(tokens, show_progress=False)
     index.save(folder / "bm25s")
 
@@ -91,7 +90,7 @@ def generate_vectors(folder: Path, passages: int, queries: int) -> None:
 
 
 def dense_search(folder: Path, threads: int) -> None:
-    from restage.engines.dense import search
+    from restage.first_stage.vectors import search
 
     torch.set_num_threads(threads)
     queries, files = np.load(folder / "dense-queries.npy"), sorted(folder.glob("vectors/*.npy"))

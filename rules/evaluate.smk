@@ -3,7 +3,7 @@
 
 localrules:
     tables,
-    measure_first_stage,
+    measure_first_stages,
     measure,
     group_table,
     comparisons,
@@ -13,94 +13,85 @@ localrules:
 # stand whose run has been deleted.
 rule tables:
     input:
-        all_runs(config["datasets"]),
-        expand("<results>/tables/{group}.{format}", group=groups(), format=["csv", "md", "tex"]),
-        expand("<results>/tables/{name}.csv", name=further_tables()),
+        all_runs(),
+        expand(GROUP_TABLE, group=grid.groups, format=TABLE_FORMATS),
+        expand(TABLE, table=further_tables()),
 
 
-rule measure_first_stage:
-    input:
-        run=FIRST_STAGE_RUN,
-        qrels="<stores>/qrels/{dataset}.parquet",
-    output:
-        FIRST_STAGE_MEASURES,
-    log:
-        "<logs>/measures/{first_stage}/{dataset}.log",
-    conda:
-        "../envs/data.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    params:
-        measures=lambda w: config["datasets"][w.dataset]["measures"],
-    script:
-        "../workflow/scripts/measure.py"
+if grid.first_stages:
 
+    rule measure_first_stages:
+        input:
+            runs=expand(FIRST_STAGE_RUN, first_stage=grid.first_stages, allow_missing=True),
+            qrels=QRELS,
+        output:
+            expand(FIRST_STAGE_MEASURES, first_stage=grid.first_stages, allow_missing=True),
+        log:
+            FIRST_STAGE_MEASURES.over("first_stage").log,
+        conda:
+            "../envs/data.yaml"
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(30),
+        params:
+            measures=lambda w: grid.datasets[w.dataset].measures,
+        script:
+            "../workflow/scripts/measure.py"
 
-use rule measure_first_stage as measure with:
-    input:
-        run=RUN,
-        qrels="<stores>/qrels/{dataset}.parquet",
-    output:
-        MEASURES,
-    log:
-        "<logs>/measures/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.log",
+    use rule measure_first_stages as measure with:
+        input:
+            runs=expand(RUN, first_stage=grid.first_stages, allow_missing=True),
+            qrels=QRELS,
+        output:
+            expand(MEASURES, first_stage=grid.first_stages, allow_missing=True),
+        log:
+            MEASURES.over("first_stage").log,
 
 
 rule group_table:
     input:
-        first_stages=lambda w: evaluated(FIRST_STAGE_MEASURES, dataset=datasets_of(w.group)),
-        models=lambda w: evaluated(MEASURES, dataset=datasets_of(w.group)),
+        unpack(lambda w: all_measures(grid.groups[w.group])),
     output:
-        csv="<results>/tables/{group}.csv",
-        md="<results>/tables/{group}.md",
-        tex="<results>/tables/{group}.tex",
-        html=report(
-            "<results>/pages/{group}.html",
-            caption="../workflow/report/group.rst",
-            category=EFFECTIVENESS,
-            labels={"what": "table", "group": "{group}"},
+        csv=GROUP_TABLE.of(group="{group}", format="csv"),
+        md=GROUP_TABLE.of(group="{group}", format="md"),
+        tex=GROUP_TABLE.of(group="{group}", format="tex"),
+        html=in_report(
+            PAGE.of(page="{group}"), "group", EFFECTIVENESS, what="table", group="{group}"
         ),
     log:
-        "<logs>/tables/{group}.log",
+        GROUP_TABLE.log,
     wildcard_constraints:
-        group=named(groups()),
+        group=named(grid.groups),
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        order=lambda w: table_order(datasets_of(w.group)),
-        statistics=config["statistics"],
-        seed=config["seeds"][0],
+        order=lambda w: grid.order(grid.groups[w.group]),
+        statistics=compared(grid.statistics),
+        seed=grid.seeds[0],
     script:
         "../workflow/scripts/group_table.py"
 
 
 rule comparisons:
     input:
-        first_stages=evaluated(FIRST_STAGE_MEASURES),
-        models=evaluated(MEASURES),
+        **all_measures(grid.datasets.values()),
     output:
-        significance="<results>/tables/significance.csv",
-        equivalence="<results>/tables/equivalence.csv",
-        verdicts=report(
-            "<results>/pages/verdicts.html",
-            caption="../workflow/report/verdicts.rst",
-            category=ON_PAR,
-            labels={"what": "answer", "group": "all"},
-        ),
+        significance=TABLE.of(table="significance"),
+        equivalence=TABLE.of(table="equivalence"),
+        verdicts=in_report(PAGE.of(page="verdicts"), "verdicts", ON_PAR, what="answer"),
     log:
-        "<logs>/tables/comparisons.log",
+        TABLE.of(table="comparisons").log,
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        order=table_order(config["datasets"]),
-        statistics=config["statistics"],
-        seed=config["seeds"][0],
+        order=grid.order(grid.datasets.values()),
+        statistics=compared(grid.statistics),
+        seed=grid.seeds[0],
     script:
         "../workflow/scripts/comparisons.py"

@@ -3,7 +3,7 @@
 
 rule models:
     input:
-        evaluated(MODEL),
+        for_models(MODEL),
 
 
 localrules:
@@ -12,30 +12,26 @@ localrules:
 
 rule finetune:
     input:
-        unpack(lambda w: tokens_of_lists(config["backbones"][w.backbone]["model"], lists_of(w))),
-        start=lambda w: (
-            f"<results>/models/{w.backbone}/{stage_of(w).previous}/{w.seed}"
-            if stage_of(w).previous
-            else []
-        ),
-        lists=lambda w: f"<results>/ranked_lists/{lists_of(w)}",
+        unpack(lambda w: tokens_of_lists(grid.backbones[w.backbone].model, lists_of(w))),
+        start=start_of,
+        lists=lambda w: LISTS.of(lists=lists_of(w)),
     output:
         directory(MODEL),
     log:
-        "<logs>/models/{backbone}/{recipe}/{seed}.log",
+        MODEL.log,
     benchmark:
-        "<benchmarks>/models/{backbone}/{recipe}/{seed}.tsv"
+        MODEL.benchmark
     conda:
         "../envs/model.yaml"
-    threads: config["compute"]["threads"]
+    threads: grid.compute.threads
     resources:
-        gpu=config["compute"]["gpus_per_training"],
+        gpu=grid.compute.gpus_per_training,
         mem_mb=growing(16000),
         runtime=growing(2880),
     params:
-        backbone=lambda w: config["backbones"][w.backbone],
-        objective=lambda w: stage_of(w).objective,
-        state=lambda w: state_of("models", w),
-        events=lambda w: f"{config['results']}/tensorboard/{w.backbone}/{w.recipe}/{w.seed}",
+        backbone=lambda w: compared(grid.backbones[w.backbone]),
+        objective=lambda w: compared(grid.stage(w.recipe).objective),
+        state=on_disk(MODEL.state),
+        events=on_disk(EVENTS),
     script:
         "../workflow/scripts/finetune.py"

@@ -3,149 +3,138 @@
 
 localrules:
     import_run,
-    model_index_pisa,
 
 
-rule index_pisa:
+rule shared_index:
     input:
-        "<stores>/texts/collections/{collection}",
+        TEXTS.of(kind="collections", name="{collection}"),
     output:
-        directory("<results>/indexes/pisa/{collection}"),
+        directory(SHARED_INDEX),
     log:
-        "<logs>/indexes/pisa/{collection}.log",
+        SHARED_INDEX.log,
     benchmark:
-        "<benchmarks>/indexes/pisa/{collection}.tsv"
+        SHARED_INDEX.benchmark
+    wildcard_constraints:
+        engine=named(name for name, engine in ENGINES.items() if engine.shares_index),
     conda:
         "../envs/retrieval.yaml"
-    threads: config["compute"]["threads"]
+    threads: grid.compute.threads
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),
     script:
-        "../workflow/scripts/index_pisa.py"
-
-
-rule model_index_pisa:
-    input:
-        "<results>/indexes/pisa/{collection}",
-    output:
-        directory("<results>/indexes/{first_stage}/{collection}"),
-    log:
-        "<logs>/indexes/{first_stage}/{collection}.log",
-    benchmark:
-        "<benchmarks>/indexes/{first_stage}/{collection}.tsv"
-    wildcard_constraints:
-        first_stage=engine("pisa"),
-    conda:
-        "../envs/retrieval.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
-    params:
-        settings=lambda w: index_settings(w.first_stage),
-    script:
-        "../workflow/scripts/model_index_pisa.py"
+        "../workflow/scripts/shared_index.py"
 
 
 rule index:
     input:
-        "<stores>/texts/collections/{collection}",
+        passages=TEXTS.of(kind="collections", name="{collection}"),
+        shared=lambda w: shared_index(w.first_stage, w.collection),
     output:
-        directory("<results>/indexes/{first_stage}/{collection}"),
+        directory(INDEX),
     log:
-        "<logs>/indexes/{first_stage}/{collection}.log",
+        INDEX.log,
     benchmark:
-        "<benchmarks>/indexes/{first_stage}/{collection}.tsv"
+        INDEX.benchmark
     wildcard_constraints:
-        first_stage=engine("terrier", "dense", "late_interaction"),
+        first_stage=first_stages(indexes=True),
     conda:
         "../envs/retrieval.yaml"
-    threads: config["compute"]["threads"]
+    threads: grid.compute.threads
     resources:
         gpu=lambda w: retrieval_gpus(w.first_stage),
-        mem_mb=growing(32000),
+        # Where the bulk is shared, little is left.
+        mem_mb=lambda w, attempt: (
+            attempt * (8000 if shared_index(w.first_stage, w.collection) else 32000)
+        ),
         runtime=growing(1440),
     params:
-        settings=lambda w: index_settings(w.first_stage),
-        state=lambda w: state_of("indexes", w),
+        engine=lambda w: compared(grid.first_stages[w.first_stage].engine.for_index()),
+        state=on_disk(INDEX.state),
     script:
         "../workflow/scripts/index.py"
 
 
 rule retrieve:
     input:
-        index=lambda w: (
-            f"<results>/indexes/{w.first_stage}/{config['datasets'][w.dataset]['collection']}"
+        index=lambda w: INDEX.of(
+            first_stage=w.first_stage, collection=grid.datasets[w.dataset].collection
         ),
-        queries="<stores>/texts/datasets/{dataset}",
+        queries=TEXTS.of(kind="datasets", name="{dataset}"),
     output:
-        "<results>/first_stage/{first_stage}/{dataset}.run.gz",
+        FIRST_STAGE_RUN,
     log:
-        "<logs>/first_stage/{first_stage}/{dataset}.log",
+        FIRST_STAGE_RUN.log,
     benchmark:
-        "<benchmarks>/first_stage/{first_stage}/{dataset}.tsv"
+        FIRST_STAGE_RUN.benchmark
     wildcard_constraints:
-        first_stage=engine("pisa", "terrier", "dense", "late_interaction"),
+        first_stage=first_stages(indexes=True),
     conda:
         "../envs/retrieval.yaml"
-    threads: config["compute"]["threads"]
+    threads: grid.compute.threads
     resources:
         gpu=lambda w: retrieval_gpus(w.first_stage),
         mem_mb=growing(16000),
         runtime=growing(240),
     params:
-        settings=lambda w: retrieval_settings(w),
-        leave_out_own=lambda w: config["datasets"][w.dataset]["leave_out_own"],
+        engine=lambda w: compared(grid.first_stages[w.first_stage].engine),
+        # One deeper where a query's own passage is left out afterwards.
+        depth=lambda w: (
+            grid.first_stages[w.first_stage].depth + grid.datasets[w.dataset].leave_out_own
+        ),
+        leave_out_own=lambda w: grid.datasets[w.dataset].leave_out_own,
     script:
         "../workflow/scripts/retrieve.py"
 
 
 use rule retrieve as mine with:
     input:
-        index=lambda w: (
-            "<results>/indexes/{first_stage}/{collection}".format(
-                **config["ranked_lists"][w.lists]
-            )
+        index=lambda w: INDEX.of(
+            first_stage=grid.ranked_lists[w.lists].format.first_stage,
+            collection=grid.ranked_lists[w.lists].collection,
         ),
-        queries=lambda w: f"<stores>/texts/ranked_lists/{queries_of(config, w.lists)}",
+        queries=lambda w: queries_of_lists(w.lists),
     output:
-        "<results>/mined/{lists}.run.gz",
+        MINED,
     log:
-        "<logs>/mined/{lists}.log",
+        MINED.log,
     benchmark:
-        "<benchmarks>/mined/{lists}.tsv"
+        MINED.benchmark
     wildcard_constraints:
-        lists=list_format("first_stage"),
+        lists=lists_of_kind(lambda form: form.first_stage),
     resources:
-        gpu=lambda w: retrieval_gpus(config["ranked_lists"][w.lists]["first_stage"]),
+        gpu=lambda w: retrieval_gpus(grid.ranked_lists[w.lists].format.first_stage),
         mem_mb=growing(16000),
         runtime=growing(1440),
     params:
-        settings=lambda w: mining_settings(w.lists),
+        engine=lambda w: compared(
+            grid.first_stages[grid.ranked_lists[w.lists].format.first_stage].engine
+        ),
+        depth=lambda w: grid.ranked_lists[w.lists].format.deepest,
         leave_out_own=False,
 
 
 rule import_run:
     input:
-        run=lambda w: config["first_stages"][w.first_stage]["path"].format(dataset=w.dataset),
-        qrels="<stores>/qrels/{dataset}.parquet",
+        run=lambda w: grid.first_stages[w.first_stage].engine.path_of(w.dataset),
+        qrels=QRELS,
         # To measure a run takes no text; to re-rank it does.
-        passages=lambda w: collection_of(w.dataset) if config["backbones"] else [],
+        passages=lambda w: collection_of(w.dataset) if grid.evaluated else [],
     output:
-        "<results>/first_stage/{first_stage}/{dataset}.run.gz",
+        FIRST_STAGE_RUN,
     log:
-        "<logs>/first_stage/{first_stage}/{dataset}.log",
+        FIRST_STAGE_RUN.log,
     benchmark:
-        "<benchmarks>/first_stage/{first_stage}/{dataset}.tsv"
+        FIRST_STAGE_RUN.benchmark
     wildcard_constraints:
-        first_stage=engine("run"),
+        first_stage=first_stages(indexes=False),
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        depth=lambda w: config["first_stages"][w.first_stage]["depth"],
-        leave_out_own=lambda w: config["datasets"][w.dataset]["leave_out_own"],
+        depth=lambda w: grid.first_stages[w.first_stage].depth,
+        leave_out_own=lambda w: grid.datasets[w.dataset].leave_out_own,
     script:
         "../workflow/scripts/import_run.py"

@@ -1,9 +1,9 @@
-# Training data: ranked lists from files or mined by a first stage, as column stores.
+# Training data: ranked lists from files, mined by a first stage or ranked by a teacher, as stores.
 
 
 rule lists:
     input:
-        expand("<results>/ranked_lists/{lists}", lists=config["ranked_lists"]),
+        expand(LISTS, lists=grid.ranked_lists),
 
 
 localrules:
@@ -13,82 +13,72 @@ localrules:
 
 rule download:
     output:
-        "<results>/downloads/{lists}/{part}",
+        DOWNLOAD,
     log:
-        "<logs>/downloads/{lists}/{part}.log",
+        DOWNLOAD.log,
     wildcard_constraints:
-        lists=list_format("trec_run", "rankgpt"),
-        part="source|permutations|candidates",
+        lists=lists_of_kind(lambda form: form.files),
+        part=named({part for lists in grid.ranked_lists.values() for part in lists.format.files}),
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=500,
         runtime=600,
     params:
-        url=lambda w: config["ranked_lists"][w.lists][w.part]["url"],
+        file=lambda w: compared(grid.ranked_lists[w.lists].format.files[w.part]),
     script:
         "../workflow/scripts/download.py"
 
 
-rule ranked_lists_from_run:
+rule ranked_lists:
     input:
-        unpack(lambda w: what_lists_refer_to(w.lists)),
-        run=lambda w: (
-            f"<results>/mined/{w.lists}.run.gz"
-            if config["ranked_lists"][w.lists]["format"] == "first_stage"
-            else local_file(w.lists, "source")
-        ),
+        unpack(lambda w: files_of_lists(w.lists)),
+        queries=lambda w: queries_of_lists(w.lists),
+        passages=lambda w: TEXTS.of(kind="collections", name=grid.ranked_lists[w.lists].collection),
+        qrels=lambda w: qrels_files(grid.ranked_lists[w.lists].qrels),
     output:
-        directory("<results>/ranked_lists/{lists}"),
+        directory(LISTS),
     log:
-        "<logs>/ranked_lists/{lists}.log",
+        LISTS.log,
     benchmark:
-        "<benchmarks>/ranked_lists/{lists}.tsv"
+        LISTS.benchmark
     wildcard_constraints:
-        lists=list_format("trec_run", "first_stage"),
+        lists=lists_of_kind(lambda form: not form.taught),
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        settings=lambda w: list_settings(w.lists),
+        lists=lambda w: compared(grid.ranked_lists[w.lists]),
     script:
         "../workflow/scripts/ranked_lists.py"
 
 
-use rule ranked_lists_from_run as ranked_lists_from_rankgpt with:
+rule teacher_lists:
     input:
-        unpack(lambda w: what_lists_refer_to(w.lists)),
-        permutations=lambda w: local_file(w.lists, "permutations"),
-        candidates=lambda w: local_file(w.lists, "candidates"),
-    wildcard_constraints:
-        lists=list_format("rankgpt"),
-
-
-rule ranked_lists_from_model:
-    input:
-        unpack(lambda w: tokens_of_lists(teacher(w.lists)["tokenizer"], w.lists)),
-        lists=lambda w: f"<results>/ranked_lists/{config['ranked_lists'][w.lists]['ranked_lists']}",
-        model=lambda w: teacher(w.lists)["path"],
+        unpack(lambda w: tokens_of_lists(teacher_model(w.lists), w.lists)),
+        lists=lambda w: LISTS.of(lists=grid.ranked_lists[w.lists].format.taught.ranked_lists),
+        model=lambda w: ranked_by(w.lists)[0],
     output:
-        directory("<results>/ranked_lists/{lists}"),
+        directory(LISTS),
     log:
-        "<logs>/ranked_lists/{lists}.log",
+        LISTS.log,
     benchmark:
-        "<benchmarks>/ranked_lists/{lists}.tsv"
+        LISTS.benchmark
     wildcard_constraints:
-        lists=list_format("model"),
+        lists=lists_of_kind(lambda form: form.taught),
     conda:
         "../envs/model.yaml"
-    threads: config["compute"]["threads"]
+    threads: grid.compute.threads
     resources:
-        gpu=config["compute"]["gpus_per_scoring"],
+        gpu=grid.compute.gpus_per_scoring,
         mem_mb=growing(16000),
         runtime=growing(2880),
     params:
-        settings=lambda w: list_settings(w.lists),
-        segment_ids=lambda w: teacher(w.lists)["segment_ids"],
-        state=lambda w: state_of("ranked_lists", w),
+        taught=lambda w: compared(grid.ranked_lists[w.lists].format.taught),
+        # None: as the teacher's tokenizer does.
+        segment_ids=lambda w: getattr(ranked_by(w.lists)[1], "segment_ids", None),
+        state=on_disk(LISTS.state),
     script:
         "../workflow/scripts/teacher_lists.py"

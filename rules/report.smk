@@ -5,166 +5,99 @@ import time
 localrules:
     figures,
     pages,
-    effectiveness,
-    differences,
-    gains_and_losses,
+    group_figures,
     training_curves,
     learning_rate,
     reproduction,
     provenance,
-    page,
+    table_pages,
     plan,
 
 
 rule figures:
     input:
-        expand(
-            "<results>/figures/{group}_{figure}.{format}",
-            group=groups(),
-            figure=group_figures(),
-            format=FORMATS,
-        ),
-        expand("<results>/figures/{name}.{format}", name=single_figures(), format=FORMATS),
+        expand(GROUP_FIGURE, group=grid.groups, figure=group_figures(), format=FIGURE_FORMATS),
+        expand(FIGURE, figure=single_figures(), format=FIGURE_FORMATS),
 
 
 rule pages:
     input:
-        expand(
-            "<results>/pages/{name}.html",
-            name=[*groups(), "verdicts", *further_tables(), *PROVENANCE],
-        )
-        if groups()
-        else [],
+        expand(PAGE, page=[*grid.groups, "verdicts", *table_pages()]) if grid.groups else [],
 
 
-rule effectiveness:
+rule group_figures:
     input:
-        table="<results>/tables/{group}.csv",
+        table=GROUP_TABLE.of(group="{group}", format="csv"),
+        equivalence=TABLE.of(table="equivalence"),
+        models=lambda w: all_measures(grid.groups[w.group])["models"],
     output:
-        svg=report(
-            "<results>/figures/{group}_effectiveness.svg",
-            caption="../workflow/report/effectiveness.rst",
-            category=EFFECTIVENESS,
-            labels={"what": "figure", "group": "{group}"},
-        ),
-        pdf="<results>/figures/{group}_effectiveness.pdf",
+        svg=[
+            in_report(
+                GROUP_FIGURE.of(group="{group}", figure=name, format="svg"),
+                name,
+                *GROUP_FIGURES[name],
+                group="{group}",
+            )
+            for name in group_figures()
+        ],
+        pdf=[
+            GROUP_FIGURE.of(group="{group}", figure=name, format="pdf") for name in group_figures()
+        ],
     log:
-        "<logs>/figures/{group}_effectiveness.log",
+        FIGURE.of(figure="{group}", format="svg").log,
     wildcard_constraints:
-        group=named(groups()),
-    conda:
-        "../envs/data.yaml"
-    script:
-        "../workflow/scripts/effectiveness.py"
-
-
-rule differences:
-    input:
-        table="<results>/tables/equivalence.csv",
-    output:
-        svg=report(
-            "<results>/figures/{group}_differences.svg",
-            caption="../workflow/report/differences.rst",
-            category=ON_PAR,
-            labels={"what": "differences", "group": "{group}"},
-        ),
-        pdf="<results>/figures/{group}_differences.pdf",
-    log:
-        "<logs>/figures/{group}_differences.log",
-    wildcard_constraints:
-        group=named(groups()),
+        group=named(grid.groups),
     conda:
         "../envs/data.yaml"
     params:
-        datasets=lambda w: datasets_of(w.group),
-        baseline=config["statistics"]["baseline_recipe"],
-        margin=config["statistics"]["equivalence_margin"],
+        figures=group_figures(),
+        baseline=grid.statistics.baseline_recipe,
+        margin=grid.statistics.equivalence_margin,
     script:
-        "../workflow/scripts/differences.py"
-
-
-rule gains_and_losses:
-    input:
-        models=lambda w: evaluated(MEASURES, dataset=datasets_of(w.group)),
-    output:
-        svg=report(
-            "<results>/figures/{group}_queries.svg",
-            caption="../workflow/report/queries.rst",
-            category=ON_PAR,
-            labels={"what": "query by query", "group": "{group}"},
-        ),
-        pdf="<results>/figures/{group}_queries.pdf",
-    log:
-        "<logs>/figures/{group}_queries.log",
-    wildcard_constraints:
-        group=named(groups()),
-    conda:
-        "../envs/data.yaml"
-    params:
-        baseline=config["statistics"]["baseline_recipe"],
-    script:
-        "../workflow/scripts/gains_and_losses.py"
+        "../workflow/scripts/group_figures.py"
 
 
 rule training_curves:
     input:
-        evaluated(MODEL),
+        for_models(MODEL),
     output:
-        svg=report(
-            "<results>/figures/training.svg",
-            caption="../workflow/report/training.rst",
-            category=MADE,
-            labels={"what": "training curves", "group": "all"},
-        ),
-        pdf="<results>/figures/training.pdf",
+        **figure_of("training", MADE, "training curves"),
     log:
-        "<logs>/figures/training.log",
+        FIGURE.of(figure="training", format="svg").log,
     conda:
         "../envs/data.yaml"
     params:
-        about=curves(),
+        models=[(*model, grid.stage(model.recipe).objective.loss) for model in grid.evaluated],
     script:
         "../workflow/scripts/training_curves.py"
 
 
 rule learning_rate:
     input:
-        groups=expand("<results>/tables/{group}.csv", group=groups()),
-        equivalence="<results>/tables/equivalence.csv",
+        groups=expand(GROUP_TABLE, group=grid.groups, format="csv"),
+        equivalence=TABLE.of(table="equivalence"),
     output:
-        csv="<results>/tables/learning_rate.csv",
-        svg=report(
-            "<results>/figures/learning_rate.svg",
-            caption="../workflow/report/learning_rate.rst",
-            category=LEARNING_RATE,
-            labels={"what": "figure", "group": "all"},
-        ),
-        pdf="<results>/figures/learning_rate.pdf",
+        **figure_of("learning_rate", LEARNING_RATE, "figure"),
+        csv=TABLE.of(table="learning_rate"),
     log:
-        "<logs>/tables/learning_rate.log",
+        TABLE.of(table="learning_rate").log,
     conda:
         "../envs/data.yaml"
     params:
-        sweep=sweep(config),
+        sweep=grid.sweep,
     script:
         "../workflow/scripts/learning_rate.py"
 
 
 rule reproduction:
     input:
-        groups=expand("<results>/tables/{group}.csv", group=groups()),
+        groups=expand(GROUP_TABLE, group=grid.groups, format="csv"),
         published=workflow.source_path("../workflow/published/in_domain.csv"),
     output:
-        csv="<results>/tables/reproduction.csv",
-        svg=report(
-            "<results>/figures/reproduction.svg",
-            caption="../workflow/report/reproduction.rst",
-            category=REPRODUCTION,
-            labels={"what": "figure", "group": "all"},
-        ),
-        pdf="<results>/figures/reproduction.pdf",
+        **figure_of("reproduction", REPRODUCTION, "figure"),
+        csv=TABLE.of(table="reproduction"),
     log:
-        "<logs>/tables/reproduction.log",
+        TABLE.of(table="reproduction").log,
     conda:
         "../envs/data.yaml"
     script:
@@ -177,46 +110,46 @@ rule provenance:
     input:
         rules.tables.input,
     output:
-        provenance="<results>/provenance/provenance.csv",
-        runtimes="<results>/provenance/runtimes.csv",
+        provenance=PROVENANCE.of(table="provenance"),
+        runtimes=PROVENANCE.of(table="runtimes"),
     log:
-        "<logs>/provenance.log",
+        PROVENANCE.of(table="provenance").log,
     conda:
         "../envs/data.yaml"
     params:
-        benchmarks=f"{config['results']}/benchmarks",
-        logs=f"{config['results']}/logs",
+        benchmarks=str(BENCHMARKS.at(grid.roots)),
+        logs=str(LOGS.at(grid.roots)),
     script:
         "../workflow/scripts/provenance.py"
 
 
-rule page:
-    input:
-        lambda w: f"<results>/{'provenance' if w.name in PROVENANCE else 'tables'}/{w.name}.csv",
-    output:
-        report(
-            "<results>/pages/{name}.html",
-            caption="../workflow/report/page.rst",
-            category=lambda w: PAGE_CATEGORIES[w.name],
-            labels={"what": "{name}", "group": "all"},
-        ),
-    log:
-        "<logs>/pages/{name}.log",
-    wildcard_constraints:
-        name=named(PAGE_CATEGORIES),
-    conda:
-        "../envs/data.yaml"
-    script:
-        "../workflow/scripts/page.py"
+if table_pages():
+
+    rule table_pages:
+        input:
+            [PAGES[name].table.of(table=name) for name in table_pages()],
+        output:
+            [
+                in_report(PAGE.of(page=name), "page", PAGES[name].category, what=name)
+                for name in table_pages()
+            ],
+        log:
+            PAGE.of(page="tables").log,
+        conda:
+            "../envs/data.yaml"
+        params:
+            pages=table_pages(),
+        script:
+            "../workflow/scripts/table_pages.py"
 
 
 rule plan:
     output:
-        "<results>/tables/plan.csv",
+        TABLE.of(table=PLAN),
     log:
-        "<logs>/tables/plan.log",
+        TABLE.of(table=PLAN).log,
     conda:
-        "../envs/data.yaml"
+        "../envs/model.yaml"
     params:
         # A plan tells what is done, so it is made anew whenever it is asked for.
         now=time.time(),

@@ -3,7 +3,7 @@
 
 rule runs:
     input:
-        all_runs(config["datasets"]),
+        all_runs(),
 
 
 localrules:
@@ -13,46 +13,49 @@ localrules:
 
 rule score:
     input:
-        unpack(lambda w: tokens_of_dataset(config["backbones"][w.backbone]["model"], w.dataset)),
+        unpack(lambda w: tokens_of_dataset(grid.backbones[w.backbone].model, w.dataset)),
         model=MODEL,
-        runs=expand(FIRST_STAGE_RUN, first_stage=config["first_stages"], allow_missing=True),
-        query_texts="<stores>/texts/datasets/{dataset}",
+        runs=expand(FIRST_STAGE_RUN, first_stage=grid.first_stages, allow_missing=True),
+        query_texts=TEXTS.of(kind="datasets", name="{dataset}"),
         passage_texts=lambda w: collection_of(w.dataset),
     output:
-        "<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",
+        SCORES,
     log:
-        "<logs>/scores/{backbone}/{recipe}/{seed}/{dataset}.log",
+        SCORES.log,
     benchmark:
-        "<benchmarks>/scores/{backbone}/{recipe}/{seed}/{dataset}.tsv"
+        SCORES.benchmark
     conda:
         "../envs/model.yaml"
-    threads: config["compute"]["threads"]
+    threads: grid.compute.threads
     resources:
-        gpu=config["compute"]["gpus_per_scoring"],
+        gpu=grid.compute.gpus_per_scoring,
         mem_mb=growing(16000),
         runtime=growing(480),
     params:
-        rerank=config["rerank"],
-        segment_ids=lambda w: config["backbones"][w.backbone]["segment_ids"],
-        state=lambda w: state_of("scores", w),
+        rerank=compared(grid.rerank),
+        segment_ids=lambda w: grid.backbones[w.backbone].segment_ids,
+        state=on_disk(SCORES.state),
     script:
         "../workflow/scripts/score.py"
 
 
-rule rerank:
-    input:
-        candidates=FIRST_STAGE_RUN,
-        scores="<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet",
-    output:
-        RUN,
-    log:
-        "<logs>/runs/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.log",
-    conda:
-        "../envs/data.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    params:
-        depth=config["rerank"]["depth"],
-    script:
-        "../workflow/scripts/rerank.py"
+if grid.first_stages:
+
+    # One job for all first stages: most of a job is its start.
+    rule rerank:
+        input:
+            candidates=expand(FIRST_STAGE_RUN, first_stage=grid.first_stages, allow_missing=True),
+            scores=SCORES,
+        output:
+            expand(RUN, first_stage=grid.first_stages, allow_missing=True),
+        log:
+            RUN.over("first_stage").log,
+        conda:
+            "../envs/data.yaml"
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(30),
+        params:
+            depth=grid.rerank.depth,
+        script:
+            "../workflow/scripts/rerank.py"

@@ -29,8 +29,12 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from restage.texts import TextStore, write_texts
-from restage.tokens import TokenStore, write_tokens
+from restage.collections.texts import TextStore, write_texts
+from restage.collections.tokens import TokenStore, write_tokens
+from restage.first_stage import encoding
+
+# Several processes test at a time; more threads than cores make each of them slower.
+torch.set_num_threads(1)
 
 LINE = "the river a bridge of stone old town people eat fish bread wind rain how many who"
 WORDS = LINE.split()
@@ -203,16 +207,16 @@ def room(size):
 def interrupted(monkeypatch):
     """Interrupt an engine's encoding once; the list returned has how many texts each call got."""
 
-    def after(engine, calls):
-        encoded, encode = [], engine._encode
+    def after(calls):
+        encoded, encode = [], encoding.encode
 
-        def counted(how, model, texts, compute):
+        def counted(how, model, texts, compute, **options):
             if len(encoded) == calls:
                 raise KeyboardInterrupt
             encoded.append(len(texts))
-            return encode(how, model, texts, compute)
+            return encode(how, model, texts, compute, **options)
 
-        monkeypatch.setattr(engine, "_encode", counted)
+        monkeypatch.setattr(encoding, "encode", counted)
         return encoded
 
     return after

@@ -1,16 +1,22 @@
+"""A checkpoint in pipelines of PyTerrier."""
+
 import pandas as pd
 import pyterrier as pt
 import pytest
-from conftest import TEXTS
 from ir_measures import RR, nDCG
 
+from restage.collections.tokens import leave_out_segment_ids
+from restage.grid.settings import Compute
+from restage.model.heads import load_model
+from restage.model.names import load_tokenizer
+from restage.model.scoring import Scorer
 from restage.pyterrier import CrossEncoder
-from restage.runs import rerank
-from restage.scoring import Scorer, load_model, score_run
-from restage.tokens import leave_out_segment_ids, load_tokenizer
+from restage.rerank.runs import rerank
+from restage.rerank.scores import score_run
+from tests.conftest import TEXTS
 
 QUERIES, PASSAGES = TEXTS[1:5], TEXTS[20:60]
-COMPUTE = {"threads": 1, "precision": "bf16", "tokens_per_batch": 256, "gpus_per_scoring": 0}
+COMPUTE = Compute(threads=1, tokens_per_batch=256, gpus_per_scoring=0)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
 """Files and folders that are whole whenever they exist."""
 
 import errno
+import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +52,23 @@ def fingerprint(settings: object, *files: str | os.PathLike) -> str:
     return hashlib.sha256(json.dumps([settings, made], sort_keys=True).encode()).hexdigest()
 
 
+def read_text(path: str | os.PathLike) -> str:
+    """Return the text of a plain or gzip-compressed UTF-8 file.
+
+    Raises:
+        InputError: the file is a broken gzip file or not UTF-8.
+    """
+    data = Path(path).read_bytes()
+    try:
+        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        return data.decode("utf-8-sig")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: not UTF-8; convert the file") from None
+
+
 def link(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Give a file a second name, or copy it where the file system has no hard links."""
     try:
@@ -68,8 +87,8 @@ def room_for(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if told := full_disk(error, path):
-            raise told from None
+        if full := full_disk(error, path):
+            raise full from None
         raise
 
 

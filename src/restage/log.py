@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from restage.errors import InputError
 from restage.files import full_disk
 
 log = logging.getLogger("restage")
+FACT = re.compile(r"^\S+ \S+ fact (\w+) (.*)$", re.MULTILINE)  # after the date and the time
 started: tuple[str | os.PathLike, str] | None = None  # what ``start`` was called with
 
 
@@ -31,11 +33,28 @@ def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
     log.setLevel(logging.DEBUG)
     sys.excepthook = _report
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = logging.FileHandler(path, mode="a" if append else "w")
+    file = _LogFile(path, mode="a" if append else "w")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    file.handleError = lambda record: None  # on a full disk the terminal still tells
     logging.getLogger().addHandler(file)
-    log.debug("on %s", processor())
+    fact("device", processor())
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Let the job go on: on a full disk the terminal still has its messages."""
+
+
+def fact(name: str, value: str) -> None:
+    """Note something about this job in its log file, for ``facts`` to read: a word and one line."""
+    log.debug("fact %s %s", name, value)
+
+
+def facts(path: str | os.PathLike) -> dict[str, str]:
+    """Return what ``fact`` noted in a log file, by name: of each the last, none without a file."""
+    try:
+        return dict(FACT.findall(Path(path).read_text()))
+    except FileNotFoundError:
+        return {}
 
 
 def processor() -> str:
@@ -47,7 +66,9 @@ def processor() -> str:
     return named[1].strip() if named else platform.machine()
 
 
-def _report(kind, error, traceback) -> None:
+def _report(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
     error = full_disk(error) or error
     known = isinstance(error, InputError)
     log.error(f"error: {error}" if known else "failed", exc_info=None if known else error)
@@ -62,7 +83,8 @@ def native_output_to(path: str | os.PathLike) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
-    terminals = [h for h in log.parent.handlers if getattr(h, "stream", None) is sys.stderr]
+    handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
+    terminals = [handler for handler in handlers if handler.stream is sys.stderr]
     with open(path, "ab") as file, os.fdopen(os.dup(2), "w") as terminal:
         for handler in terminals:
             handler.setStream(terminal)
@@ -84,13 +106,13 @@ class Progress:
 
     def __init__(self, total: int | None, unit: str, seconds: float = 10):
         self.total, self.unit, self.seconds, self.done = total, unit, seconds, 0
-        self.begin = self.told = time.monotonic()
+        self.begin = self.reported = time.monotonic()
 
     def add(self, count: int, note: str = "") -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.told >= self.seconds:
-            self.told = now
+        if now - self.reported >= self.seconds:
+            self.reported = now
             log.info("%s%s", self, note and f", {note}")
 
     def __str__(self) -> str:

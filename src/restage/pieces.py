@@ -12,7 +12,8 @@ from restage import log as logs
 from restage.files import complete
 from restage.log import log
 
-Start = Callable[[int, Sequence[int]], Callable[[int], np.ndarray]]
+Make = Callable[[int], np.ndarray]  # makes the piece of a number
+SetUp = Callable[[int, Sequence[int]], Make]
 
 
 class Pieces:
@@ -32,8 +33,8 @@ class Pieces:
             shutil.rmtree(self.folder, ignore_errors=True)
             with complete(mark) as part:
                 part.write_text(identity)
-        elif found := count - len(self.missing()):
-            log.info("going on: %d of %d pieces are there", found, count)
+        elif finished := count - len(self.missing()):
+            log.info("going on: %d of %d pieces are there", finished, count)
 
     def path(self, number: int) -> Path:
         return self.folder / f"{number:06}.npy"
@@ -41,11 +42,11 @@ class Pieces:
     def missing(self) -> list[int]:
         return [number for number in range(self.count) if not self.path(number).exists()]
 
-    def make(self, start: Start, processes: int = 1) -> list[Path]:
+    def make(self, set_up: SetUp, processes: int = 1) -> list[Path]:
         """Make the pieces that are missing and return the files of all.
 
         Args:
-            start: called once in each process, with the process's number from 0 and the pieces it
+            set_up: called once in each process, with the process's number from 0 and the pieces it
                 is to make; returns what makes one of them.
 
         Raises:
@@ -54,22 +55,30 @@ class Pieces:
         missing = self.missing()
         shares = [missing[i::processes] for i in range(min(processes, len(missing)))]
         if len(shares) == 1:
-            self._make(start, 0, shares[0])
+            self._make(set_up, 0, shares[0])
         elif shares:
             workers = Parallel(len(shares))
             shared = enumerate(shares)
-            workers(delayed(self._make_there)(logs.started, start, *share) for share in shared)
+            workers(delayed(self._make_there)(logs.started, set_up, *share) for share in shared)
         return [self.path(number) for number in range(self.count)]
 
-    def _make_there(self, told, start: Start, process: int, numbers: list[int]) -> None:
-        if told:
-            logs.start(*told, append=True)
-        self._make(start, process, numbers)
+    def _make_there(
+        self,
+        logged: tuple[str | os.PathLike, str] | None,
+        set_up: SetUp,
+        process: int,
+        numbers: list[int],
+    ) -> None:
+        """Make pieces in a process of their own, which logs where this one does."""
+        if logged:
+            path, job = logged
+            logs.start(path, job, append=True)
+        self._make(set_up, process, numbers)
 
-    def _make(self, start: Start, process: int, numbers: list[int]) -> None:
-        work = start(process, numbers)
+    def _make(self, set_up: SetUp, process: int, numbers: list[int]) -> None:
+        make = set_up(process, numbers)
         for number in numbers:
-            made = work(number)
+            made = make(number)
             with complete(self.path(number)) as part, part.open("wb") as file:
                 np.save(file, made)
 

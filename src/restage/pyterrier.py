@@ -8,8 +8,12 @@ import pyterrier as pt
 import torch
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
-from restage.scoring import autocast, load_cross_encoder, score_pairs
-from restage.tokens import PairEncoder, load_tokenizer, tokenised
+from restage.collections.pairs import PairEncoder
+from restage.collections.tokens import tokenised
+from restage.model.device import autocast
+from restage.model.heads import load_cross_encoder
+from restage.model.names import load_tokenizer
+from restage.model.scoring import score_pairs
 
 LONGEST = 512  # where a tokenizer names no limit
 
@@ -39,11 +43,10 @@ class CrossEncoder(pt.Transformer):
         precision: str = "bf16",
     ):
         super().__init__()
-        self.name, self.compute = str(model), {"precision": precision}
+        self.name, self.precision = str(model), precision
         self.tokens_per_batch = tokens_per_batch
         self.tokenizer = load_tokenizer(self.name)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = load_cross_encoder(model).to(device).eval()
+        self.model = load_cross_encoder(model, "cuda" if torch.cuda.is_available() else "cpu")
 
     def transform(self, results: pd.DataFrame) -> pd.DataFrame:
         """Return the results with new scores and ranks, in the order in which they came."""
@@ -54,18 +57,22 @@ class CrossEncoder(pt.Transformer):
     @torch.inference_mode()
     def _scores(self, results: pd.DataFrame) -> np.ndarray:
         # Each text is tokenised once, however many pairs it is in.
-        numbers, texts = zip(
-            *(pd.factorize(results[name]) for name in ("query", "text")), strict=True
-        )
+        queries, query_texts = pd.factorize(results["query"])
+        passages, passage_texts = pd.factorize(results["text"])
+        encoder = self._encoder(list(query_texts), list(passage_texts))
+        with autocast(self.model.device, self.precision):
+            scores = score_pairs(self.model, encoder, queries, passages, self.tokens_per_batch)
+        return scores.cpu().numpy()
+
+    def _encoder(self, queries: list[str], passages: list[str]) -> PairEncoder:
         limit = self.tokenizer.model_max_length  # hugely large where there is none
-        encoder = PairEncoder(
+        return PairEncoder(
             self.tokenizer,
-            *(tokenised(list(some), self.tokenizer) for some in texts),
+            tokenised(queries, self.tokenizer),
+            tokenised(passages, self.tokenizer),
             LONGEST if limit > LARGE_INTEGER else limit,
             "token_type_ids" in self.tokenizer.model_input_names,
         )
-        with autocast(self.model.device, self.compute):
-            return score_pairs(self.model, encoder, *numbers, self.tokens_per_batch).cpu().numpy()
 
     def __repr__(self) -> str:
         return f"CrossEncoder({self.name!r})"

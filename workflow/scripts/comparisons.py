@@ -1,10 +1,14 @@
-from restage import log, tables, typeset
+from restage import log
+from restage.evaluate.comparisons import equivalence_table, significance_table
+from restage.evaluate.values import load
+from restage.report import pages, typeset
 
 log.start(snakemake.log[0], "comparisons")
-values = tables.load(snakemake.input.first_stages, snakemake.input.models)
-given = [snakemake.params[key] for key in ("order", "statistics", "seed")]
-typeset.write_csv(tables.significance_table(values, *given), snakemake.output.significance)
-equivalence = tables.equivalence_table(values, *given)
-typeset.write_csv(equivalence, snakemake.output.equivalence)
-page = typeset.verdict_page(equivalence, snakemake.params.statistics)
-typeset.write_text(snakemake.output.verdicts, page)
+params, files = snakemake.params, snakemake.output
+[statistics] = params.statistics
+values = load(snakemake.input.first_stages, snakemake.input.models)
+significance = significance_table(values, params.order, statistics, params.seed)
+equivalence = equivalence_table(values, params.order, statistics, params.seed)
+typeset.write_csv(significance, files.significance)
+typeset.write_csv(equivalence, files.equivalence)
+typeset.write_text(files.verdicts, pages.verdict_page(equivalence, statistics))

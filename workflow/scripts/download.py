@@ -1,7 +1,6 @@
 from restage import log
-from restage.download import download
+from restage.collections.download import download
 
-log.start(snakemake.log[0], f"download {snakemake.wildcards.lists}/{snakemake.wildcards.part}")
-lists, part = snakemake.wildcards
-sha256 = snakemake.config["ranked_lists"][lists][part]["sha256"]
-download(snakemake.params.url, snakemake.output[0], sha256)
+log.start(snakemake.log[0], "download " + "/".join(snakemake.wildcards))
+[file] = snakemake.params.file
+download(file.url, snakemake.output[0], file.sha256)

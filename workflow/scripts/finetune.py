@@ -1,34 +1,36 @@
 from restage import log
 from restage.devices import leased
+from restage.grid.settings import Compute
 
 name = "/".join(snakemake.wildcards)
 log.start(snakemake.log[0], f"fine-tune {name}")
-recipe, start = snakemake.wildcards.recipe, snakemake.input.start or None
-compute = snakemake.config["compute"]
-settings = {
-    "start": start,
+inputs, params = snakemake.input, snakemake.params
+[backbone], [objective] = params.backbone, params.objective
+compute = Compute.of(snakemake.config["compute"])
+training = {
+    "start": inputs.start or None,
     "output": snakemake.output[0],
-    "backbone": snakemake.params.backbone,
-    "objective": snakemake.params.objective,
-    "lists": snakemake.input.lists,
-    "queries": snakemake.input.queries,
-    "passages": snakemake.input.passages,
+    "name": name,
+    "recipe": snakemake.wildcards.recipe,
+    "backbone": backbone,
+    "objective": objective,
+    "lists": inputs.lists,
+    "queries": inputs.queries,
+    "passages": inputs.passages,
     "seed": int(snakemake.wildcards.seed),
     "compute": compute,
-    "state": snakemake.params.state,
-    "events": snakemake.params.events,
-    "about": {
-        "name": name,
-        "recipe": recipe,
-        "stage": recipe.count("-") + 1,
-        "start": f"the checkpoint `{start}`" if start else "the backbone",
-    },
+    "study": snakemake.config["study"],
+    "state": params.state,
+    "events": params.events,
 }
-with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
-    from restage.training import fine_tune, fine_tune_in_processes  # after the lease: imports torch
+with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+    # After the lease: these import torch.
+    if compute.gpus_per_training > 1:
+        from restage.finetune.launch import fine_tune_in_processes
 
-    if compute["gpus_per_training"] > 1:
         job = f"fine-tune {name}"
-        fine_tune_in_processes(compute["gpus_per_training"], snakemake.log[0], job, **settings)
+        fine_tune_in_processes(compute.gpus_per_training, snakemake.log[0], job, **training)
     else:
-        fine_tune(**settings)
+        from restage.finetune.loop import fine_tune
+
+        fine_tune(**training)

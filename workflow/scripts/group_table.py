@@ -1,7 +1,14 @@
-from restage import log, tables, typeset
+from restage import log
+from restage.evaluate.tables import group_table
+from restage.evaluate.values import load
+from restage.report import pages, typeset
 
 log.start(snakemake.log[0], f"table {snakemake.wildcards.group}")
-values = tables.load(snakemake.input.first_stages, snakemake.input.models)
-order, statistics, seed = (snakemake.params[key] for key in ("order", "statistics", "seed"))
-table = tables.group_table(values, order, statistics, seed)
-typeset.write_group_table(table, **dict(snakemake.output.items()))
+params, files = snakemake.params, snakemake.output
+[statistics] = params.statistics
+values = load(snakemake.input.first_stages, snakemake.input.models)
+table = group_table(values, params.order, statistics, params.seed)
+typeset.write_csv(table.drop(columns="significant"), files.csv)
+typeset.write_text(files.md, typeset.markdown(table))
+typeset.write_text(files.tex, typeset.latex(table))
+typeset.write_text(files.html, pages.group_page(table))

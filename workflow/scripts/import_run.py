@@ -1,16 +1,16 @@
 import pandas as pd
 
 from restage import log
-from restage.runs import imported_run, write_run
-from restage.texts import TextStore
+from restage.collections.texts import TextStore
+from restage.rerank.runs import imported_run, write_run
 
 log.start(snakemake.log[0], "run " + "/".join(snakemake.wildcards))
-given, params = snakemake.input, snakemake.params
+inputs, params = snakemake.input, snakemake.params
 run, counts = imported_run(
-    given.run,
-    pd.read_parquet(given.qrels)["query_id"].unique(),
+    inputs.run,
+    pd.read_parquet(inputs.qrels)["query_id"].unique(),
     params.depth,
-    passages=TextStore(given.passages) if given.passages else None,
+    passages=TextStore(inputs.passages) if inputs.passages else None,
     own=not params.leave_out_own,
 )
 log.log.info("%s", ", ".join(f"{count:,} {what}" for what, count in counts.items()))

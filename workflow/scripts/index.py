@@ -1,11 +1,15 @@
+from pathlib import Path
+
 from restage import log
+from restage.collections.texts import TextStore
 from restage.devices import leased
-from restage.engines import engine
-from restage.texts import TextStore
+from restage.first_stage import packages_of
+from restage.grid.settings import Compute
 
 log.start(snakemake.log[0], "index " + " ".join(snakemake.wildcards))
-settings, compute = snakemake.params.settings, snakemake.config["compute"]
-with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
-    index = engine(settings).index  # after the lease: may import torch
-    passages = TextStore(snakemake.input[0])
-    index(passages, snakemake.output[0], settings, compute, snakemake.params.state)
+[engine], compute = snakemake.params.engine, Compute.of(snakemake.config["compute"])
+passages, shared = TextStore(snakemake.input.passages), snakemake.input.get("shared")
+folder, state = Path(snakemake.output[0]), Path(snakemake.params.state)
+with leased(snakemake.resources.gpu, compute.jobs_per_gpu), packages_of(type(engine)):
+    # After the lease: may import torch.
+    engine.index(passages, folder, compute, state, Path(shared) if shared else None)

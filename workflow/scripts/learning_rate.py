@@ -1,10 +1,12 @@
 import pandas as pd
 
-from restage import figures, log, tables, typeset
+from restage import log
+from restage.evaluate.comparisons import learning_rate_table
+from restage.report import figures, panels, typeset
 
 log.start(snakemake.log[0], "learning rates")
 groups = pd.concat(map(typeset.read_csv, snakemake.input.groups))
 equivalence = typeset.read_csv(snakemake.input.equivalence)
-table = tables.learning_rate_table(groups, equivalence, pd.DataFrame(snakemake.params.sweep))
+table = learning_rate_table(groups, equivalence, pd.DataFrame(snakemake.params.sweep))
 typeset.write_csv(table, snakemake.output.csv)
-figures.write_figure(figures.learning_rates, snakemake.output.svg, snakemake.output.pdf, table)
+panels.write_figure(figures.learning_rates, snakemake.output.svg, snakemake.output.pdf, table)

@@ -1,9 +1,8 @@
-import pandas as pd
-
 from restage import log
-from restage.measures import evaluate, write_measures
-from restage.runs import read_run
+from restage.evaluate.measures import evaluate, relevance_by_query, write_measures
+from restage.rerank.trec import scores_by_query
 
 log.start(snakemake.log[0], "measure " + "/".join(snakemake.wildcards))
-run, qrels = read_run(snakemake.input.run), pd.read_parquet(snakemake.input.qrels)
-write_measures(snakemake.output[0], evaluate(run, qrels, snakemake.params.measures))
+qrels, measures = relevance_by_query(snakemake.input.qrels), snakemake.params.measures
+for run, output in zip(snakemake.input.runs, snakemake.output, strict=True):
+    write_measures(output, evaluate(scores_by_query(run), qrels, measures))

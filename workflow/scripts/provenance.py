@@ -1,4 +1,5 @@
-from restage import log, provenance, typeset
+from restage import log
+from restage.report import provenance, typeset
 
 log.start(snakemake.log[0], "provenance")
 made_by = provenance.provenance(snakemake.scriptdir)

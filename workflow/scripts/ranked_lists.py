@@ -1,20 +1,19 @@
-from restage import log, sources
-from restage.ranked_lists import Stats, ingest, read_rankgpt, read_trec_run
-from restage.texts import TextStore
+from restage import log
+from restage.collections import sources
+from restage.collections.texts import TextStore
+from restage.ranked_lists.ingest import Stats, ingest
 
 log.start(snakemake.log[0], f"ranked lists {snakemake.wildcards.lists}")
-settings, given, stats = snakemake.params.settings, snakemake.input, Stats()
-if settings["format"] == "rankgpt":
-    blocks = read_rankgpt(given.permutations, given.candidates, settings["invalid"], stats)
-else:
-    blocks = read_trec_run(given.run, stats)
+[lists] = snakemake.params.lists
+inputs, stats = snakemake.input, Stats()
+paths = {name: inputs[name] for name in lists.format.files or ["run"]}
 ingest(
-    blocks,
+    lists.format.read(paths, stats),
     snakemake.output[0],
-    queries=TextStore(given.queries),
-    passages=TextStore(given.passages),
-    qrels=sources.qrels(settings["qrels"]) if settings["qrels"] else (),
-    valid_fraction=settings["valid_fraction"],
-    split_seed=settings["split_seed"],
+    queries=TextStore(inputs.queries),
+    passages=TextStore(inputs.passages),
+    qrels=sources.qrels(lists.qrels) if lists.qrels else (),
+    valid_fraction=lists.valid_fraction,
+    split_seed=lists.split_seed,
     stats=stats,
 )

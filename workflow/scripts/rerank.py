@@ -1,9 +1,9 @@
 import pandas as pd
 
 from restage import log
-from restage.runs import read_run, rerank, write_run
+from restage.rerank.runs import read_run, rerank, write_run
 
 log.start(snakemake.log[0], "re-rank " + "/".join(snakemake.wildcards))
-candidates, scores = read_run(snakemake.input.candidates), pd.read_parquet(snakemake.input.scores)
-run = rerank(candidates, scores, snakemake.params.depth)
-write_run(snakemake.output[0], run, tag="/".join(list(snakemake.wildcards)[:3]))
+scores, tag = pd.read_parquet(snakemake.input.scores), "/".join(list(snakemake.wildcards)[:3])
+for candidates, output in zip(snakemake.input.candidates, snakemake.output, strict=True):
+    write_run(output, rerank(read_run(candidates), scores, snakemake.params.depth), tag)

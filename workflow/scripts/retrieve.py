@@ -1,16 +1,20 @@
+from pathlib import Path
+
 from restage import log
+from restage.collections.texts import TextStore
 from restage.devices import leased
-from restage.engines import engine
-from restage.runs import leave_out_own, write_run
-from restage.texts import TextStore
+from restage.first_stage import packages_of
+from restage.grid.settings import Compute
+from restage.rerank.runs import leave_out_own, write_run
 
 name = "/".join(snakemake.wildcards)
 log.start(snakemake.log[0], f"first stage {name}")
-settings, compute = snakemake.params.settings, snakemake.config["compute"]
-queries = TextStore(snakemake.input.queries)
-with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
-    retrieve = engine(settings).retrieve  # after the lease: may import torch
-    run = retrieve(snakemake.input.index, queries, settings, compute)
-if snakemake.params.leave_out_own:
-    run = leave_out_own(run, settings["depth"] - 1)
+params, compute = snakemake.params, Compute.of(snakemake.config["compute"])
+index, queries = Path(snakemake.input.index), TextStore(snakemake.input.queries)
+[engine] = params.engine
+with leased(snakemake.resources.gpu, compute.jobs_per_gpu), packages_of(type(engine)):
+    # After the lease: may import torch.
+    run = engine.retrieve(index, queries, params.depth, compute)
+if params.leave_out_own:
+    run = leave_out_own(run, params.depth - 1)
 write_run(snakemake.output[0], run, tag=name)

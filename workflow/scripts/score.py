@@ -1,20 +1,23 @@
 from restage import log
+from restage.collections.texts import TextStore
 from restage.devices import leased
-from restage.runs import read_run, union
-from restage.texts import TextStore
+from restage.grid.settings import Compute
+from restage.rerank.runs import read_run, union
+from restage.rerank.scores import score_run
 
 log.start(snakemake.log[0], "score " + "/".join(snakemake.wildcards))
-given, rerank, compute = snakemake.input, snakemake.params.rerank, snakemake.config["compute"]
-pairs = union([read_run(run) for run in given.runs], rerank["depth"])
-texts = TextStore(given.query_texts), TextStore(given.passage_texts)
-with leased(snakemake.resources.gpu, compute["jobs_per_gpu"]):
-    from restage.scoring import Scorer, score_run  # after the lease: imports torch
+inputs, [rerank] = snakemake.input, snakemake.params.rerank
+compute = Compute.of(snakemake.config["compute"])
+pairs = union(map(read_run, inputs.runs), rerank.depth)
+texts = TextStore(inputs.query_texts), TextStore(inputs.passage_texts)
+with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+    from restage.model.scoring import Scorer  # after the lease: imports torch
 
     scorer = Scorer(
-        given.model,
-        given.queries,
-        given.passages,
-        max_length=rerank["max_length"],
+        inputs.model,
+        inputs.queries,
+        inputs.passages,
+        max_length=rerank.max_length,
         segment_ids=snakemake.params.segment_ids,
         compute=compute,
         state=snakemake.params.state,

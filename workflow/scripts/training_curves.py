@@ -1,11 +1,13 @@
 import pandas as pd
 
-from restage import figures, log
+from restage import log
+from restage.report import figures, panels
 
 log.start(snakemake.log[0], "figure training")
+about = ["backbone", "recipe", "seed", "last_loss"]
 curves = [
-    pd.read_csv(f"{folder}/training.csv").assign(**about)
-    for folder, about in zip(snakemake.input, snakemake.params.about, strict=True)
+    pd.read_csv(f"{folder}/training.csv").assign(**dict(zip(about, model, strict=True)))
+    for folder, model in zip(snakemake.input, snakemake.params.models, strict=True)
 ]
 files = snakemake.output.svg, snakemake.output.pdf
-figures.write_figure(figures.training_curves, *files, pd.concat(curves))
+panels.write_figure(figures.training_curves, *files, pd.concat(curves))

@@ -1,0 +1,125 @@
+"""What an engine of first stages is, and what the lexical ones and the neural ones share.
+
+Whoever reads a configuration imports every engine. So their modules import nothing that takes long
+(torch, faiss, pandas, ...): their methods do, when they work.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+
+from restage.grid.machine import missing_model
+from restage.grid.settings import Compute, Part, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from restage.collections.texts import TextStore
+
+
+class Cost(NamedTuple):
+    """What the index of a collection costs: operations of a model, and bytes on disk."""
+
+    flop: float
+    size: float
+    shared: float = 0  # bytes of the part that is one for all first stages of the engine
+
+
+class Engine(Part, ABC):
+    """What retrieves candidates: a frozen dataclass whose fields are its keys in the configuration.
+
+    The depth is none of them: it is the same for all engines.
+    """
+
+    indexes: ClassVar[bool] = True
+    shares_index: ClassVar[bool] = False  # the bulk of its index is one for all its first stages
+    uses_gpu: ClassVar[bool] = False
+
+    def for_index(self) -> Self:
+        """The engine as far as its index depends on it."""
+        return self
+
+    def problems(self, datasets: Iterable[str]) -> Iterator[Problem]:
+        """What is wrong with the settings, seen from this machine and for these datasets."""
+        return iter(())
+
+    @abstractmethod
+    def cost(self, passages: int, length: float) -> Cost:
+        """The cost of an index of so many passages of so many tokens, as measured or reckoned."""
+
+    @classmethod
+    def share(cls, passages: "TextStore", folder: Path, compute: Compute) -> None:
+        """Write what the indexes of a collection share; it depends on no first stage's settings.
+
+        Only an engine that ``shares_index`` has this.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def index(
+        self,
+        passages: "TextStore",
+        folder: Path,
+        compute: Compute,
+        state: Path,
+        shared: Path | None,
+    ) -> None:
+        """Write an index of a collection.
+
+        Args:
+            folder: what the index is.
+            state: a folder for what is finished, from which a killed job goes on.
+            shared: what ``share`` wrote, if the engine shares.
+
+        Raises:
+            InputError: this machine lacks what the engine needs.
+        """
+
+    @abstractmethod
+    def retrieve(
+        self, index: Path, queries: "TextStore", depth: int, compute: Compute
+    ) -> "pd.DataFrame":
+        """Return a run (query_id, doc_id, score) of the ``depth`` best passages per query.
+
+        Raises:
+            InputError: this machine lacks what the engine needs.
+        """
+
+
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "bm25": ("k1", "b"),
+    "qld": ("mu",),
+    "pl2": ("c",),
+    "dph": (),
+}
+
+
+@dataclass(frozen=True)
+class Lexical(Engine):
+    """A weighting model over an inverted index, through PyTerrier's transformer interface."""
+
+    model: str = "bm25"
+    k1: float = 0.9
+    b: float = 0.4
+    mu: float = 1000
+    c: float = 1
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The parameters of its model, by the names that PyTerrier has for them too."""
+        return {name: getattr(self, name) for name in PARAMETERS[self.model]}
+
+
+@dataclass(frozen=True)
+class Neural(Engine):
+    """A search among what a model encodes each passage into."""
+
+    uses_gpu: ClassVar[bool] = True
+
+    model: str
+
+    def problems(self, datasets: Iterable[str]) -> Iterator[Problem]:
+        if message := missing_model(self.model):
+            yield "model", message

@@ -1,0 +1,1 @@
+"""What is configured: the grid of backbones, recipes, first stages and datasets, and its paths."""

@@ -1,0 +1,167 @@
+"""What a configuration takes over: from its bases, from other objectives; and what sweeps make."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from restage.errors import InputError
+from restage.grid.origin import Origin, Wrong, unknown
+from restage.grid.recipes import Recipe
+
+LATER_RATE = "later_learning_rate"
+
+
+def inherited(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
+    """Return the configuration over its bases: mappings merged, lists replaced, ``~`` left out.
+
+    ``base`` is a path beside the file that names it. The bases' files are added to the origin's.
+
+    Raises:
+        Wrong: a base is not there or its own base, or the configuration would write its tables
+            over those of its base.
+    """
+    chain = [config, *_bases(config, origin)]
+    whole: dict[str, Any] = {}
+    for part in reversed(chain):
+        whole = _merged(whole, part)
+    if len(chain) > 1:
+        whole = _without_nulls(whole)
+        _refuse_two_in_one_place(config, chain[1:])
+    return whole
+
+
+def _bases(config: Mapping[str, Any], origin: Origin) -> list[dict[str, Any]]:
+    """The bases that are below a configuration, nearest first."""
+    file = next((f for f in reversed(origin.files) if "base" in _read(Path(f))), None)
+    folder, seen = (Path(file).parent, [Path(file).resolve()]) if file else (Path(), [])
+    bases, above = [], config
+    while (name := above.get("base")) is not None:
+        path = folder / str(name)
+        if path.resolve() in seen:
+            raise Wrong(("base",), f"'{name}' is its own base in the end; take one 'base' out")
+        if not path.is_file():
+            raise Wrong(("base",), f"there is no file {path}; give a path beside the configuration")
+        above, folder = _read(path), path.parent
+        bases.append(above)
+        seen.append(path.resolve())
+        origin.files.append(str(path))
+    return bases
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        read = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from None
+    return read if isinstance(read, dict) else {}
+
+
+def _merged(base: Any, own: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(own, dict):
+        return own
+    return base | {key: _merged(base.get(key), value) for key, value in own.items()}
+
+
+def _without_nulls(part: Any, *key: str) -> Any:
+    """Take out what a null removes. In an objective it stays: it also hides what it ``extends``."""
+    if not isinstance(part, dict) or (len(key) == 2 and key[0] == "objectives"):
+        return part
+    return {k: _without_nulls(v, *key, k) for k, v in part.items() if v is not None}
+
+
+def _refuse_two_in_one_place(config: Mapping[str, Any], bases: list[dict[str, Any]]) -> None:
+    results = [part["results"] for part in (config, *bases) if part.get("results")]
+    own = config.get("results")
+    if not config.get("study") and (own is None or own in results[1:]):
+        raise Wrong(
+            ("base",),
+            "its tables would be written over those of its base; give 'study', a name for the "
+            "folder that they are in, or a folder of its own as 'results'",
+        )
+
+
+def resolve_extends(config: dict[str, Any]) -> None:
+    """Give each objective what it takes over from the one that it ``extends``."""
+    objectives = config.get("objectives")
+    if not isinstance(objectives, dict):
+        return
+
+    def resolve(name: str, seen: tuple[str, ...]) -> dict:
+        own = objectives[name]
+        if not isinstance(own, dict) or "extends" not in own:
+            return own
+        key, base = ("objectives", name, "extends"), own["extends"]
+        if base in seen:
+            raise Wrong(key, f"'{name}' extends itself; take one 'extends' out")
+        if base not in objectives:
+            raise Wrong(key, unknown("objective", base, objectives))
+        own = {k: v for k, v in own.items() if k != "extends"}
+        return {**resolve(base, (*seen, base)), **own}
+
+    config["objectives"] = {name: resolve(name, (name,)) for name in objectives}
+
+
+def sweep(config: dict[str, Any], origin: Origin) -> None:
+    """Replace objectives that have lists where values stand by one for each value.
+
+    Recipes are replaced by those of the new objectives. A list of ``later_learning_rate`` counts
+    where the objective is not the first of its recipe; there it stays one objective.
+    """
+    objectives, recipes = config.get("objectives"), config.get("recipes")
+    if not isinstance(objectives, dict) or not isinstance(recipes, list):
+        return
+    first: dict[str, list[str]] = {}
+    later: dict[str, list[str]] = {}
+    swept: dict[str, Any] = {}
+    for name, settings in objectives.items():
+        lists = _lists_in(settings)
+        rates = {key: lists.pop(key) for key in [LATER_RATE] if key in lists}
+        ones = _variants(name, settings, lists)
+        alone = {n: {**one, LATER_RATE: None} for n, one in ones.items()} if rates else ones
+        many = {k: v for n, one in ones.items() for k, v in _variants(n, one, rates).items()}
+        first[name], later[name] = list(alone), list(many)
+        swept |= alone | many
+        origin.swept |= dict.fromkeys((*alone, *many), name)
+    config["objectives"] = swept
+    config["recipes"] = [
+        str(Recipe(chosen)) for written in recipes for chosen in _choices(written, first, later)
+    ]
+
+
+def _lists_in(settings: Any) -> dict[str, list]:
+    if not isinstance(settings, dict):
+        return {}
+    return {key: value for key, value in settings.items() if isinstance(value, list)}
+
+
+def _variants(name: str, settings: Any, lists: Mapping[str, list]) -> dict[str, Any]:
+    """The objectives with each combination of the lists' values, named by them."""
+    if not lists:
+        return {name: settings}
+    return {
+        "_".join([name, *map(value_name, values)]): settings | dict(zip(lists, values, strict=True))
+        for values in itertools.product(*lists.values())
+    }
+
+
+def value_name(value: object) -> str:
+    """How a swept value stands in a name, where a dash would join objectives: 6e-12 is 6em12."""
+    if isinstance(value, float) and 0 < abs(value) < 0.01:
+        mantissa, exponent = f"{value:e}".split("e")
+        return f"{float(mantissa):g}em{-int(exponent)}"
+    text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return text.replace("-", "m")
+
+
+def _choices(
+    recipe: object, first: Mapping[str, list[str]], later: Mapping[str, list[str]]
+) -> Iterator[tuple[str, ...]]:
+    """The recipes that sweeps make of one; names that are no objectives stay as they are."""
+    names = Recipe.of(str(recipe)).objectives
+    tables = [first, *[later] * (len(names) - 1)]
+    return itertools.product(
+        *(table.get(name, [name]) for table, name in zip(tables, names, strict=True))
+    )

@@ -1,0 +1,99 @@
+"""The configuration as one mapping: all it inherits, valid by the schema, defaults filled in."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError, best_match
+
+from restage.grid.inherit import inherited, resolve_extends, sweep
+from restage.grid.origin import Key, Origin, Wrong, unknown
+
+
+def complete(
+    config: Mapping[str, Any], schema: str | os.PathLike, files: Sequence[str | os.PathLike] = ()
+) -> tuple[dict[str, Any], Origin]:
+    """Return the configuration with all that it leaves unsaid, and where it was read.
+
+    Args:
+        config: as read from YAML.
+        schema: the JSON schema, as YAML.
+        files: the YAML files it was read from.
+
+    Raises:
+        InputError: one line with the place, what is wrong there and what to write instead.
+    """
+    origin = Origin(files)
+    try:
+        whole = inherited(deepcopy(dict(config)), origin)
+        resolve_extends(whole)
+        sweep(whole, origin)
+        _validate(whole, yaml.safe_load(Path(schema).read_text()))
+    except Wrong as wrong:
+        raise origin.line(wrong) from None
+    return whole, origin
+
+
+def _validate(config: dict, schema: dict) -> None:
+    error = best_match(_validator(schema["$defs"])(schema).iter_errors(config))
+    if error:
+        raise Wrong(*_explained(error))
+
+
+def _validator(definitions: dict[str, Any]) -> type[Draft202012Validator]:
+    """The standard validator, which also fills in the schema's defaults as it goes."""
+    check = Draft202012Validator.VALIDATORS["properties"]
+
+    def with_defaults(
+        validator: Any, properties: dict[str, Any], instance: Any, schema: dict[str, Any]
+    ) -> Iterator[ValidationError]:
+        if isinstance(instance, dict):
+            for name, sub in properties.items():
+                sub = {**definitions.get(sub.get("$ref", "").rpartition("/")[2], {}), **sub}
+                if "default" in sub and instance.get(name) is None:
+                    instance[name] = deepcopy(sub["default"])
+        yield from check(validator, properties, instance, schema)
+
+    return validators.extend(Draft202012Validator, {"properties": with_defaults})
+
+
+def _explained(error: ValidationError) -> tuple[Key, str]:
+    """The key that is wrong, and what to say about it."""
+    key = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        name = next(k for k in error.instance if k not in known)
+        return (*key, name), unknown("key", name, known).replace("there is no", "unknown")
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        about = error.schema.get("properties", {}).get(missing, {}).get("description", "")
+        return key, f"'{missing}' is missing{f': {about}' if about else ''}"
+    if "propertyNames" in error.absolute_schema_path:
+        return (*key, error.instance), (
+            f"'{error.instance}' cannot be a name here; use letters, digits, '_', '.' and '+'"
+        )
+    return key, _with_hint(error)
+
+
+def _with_hint(error: ValidationError) -> str:
+    hint = error.schema.get("description", "")
+    if error.validator == "type" and isinstance(error.instance, str) and _is_float(error.instance):
+        hint = f"YAML reads {error.instance} as text; write {_yaml_float(error.instance)}"
+    return f"{error.message.splitlines()[0]}{f'; {hint}' if hint else ''}"
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _yaml_float(text: str) -> str:
+    mantissa, _, exponent = text.lower().partition("e")
+    return f"{float(mantissa)}e{int(exponent or 0):+d}"

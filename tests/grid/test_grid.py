@@ -1,0 +1,124 @@
+"""The grid: stages, models, teachers, sweeps, and models that another study has trained."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from restage.errors import InputError
+from restage.first_stage import ENGINES
+from restage.grid.grid import Model, Swept
+from restage.grid.layout import MODEL
+from restage.grid.load import load
+from restage.grid.recipes import Recipe
+from restage.ranked_lists import FORMATS
+
+SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "data/qrels").mkdir(parents=True)
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/train.tsv"):
+        (tmp_path / "data" / name).touch()
+    train = {"path": str(tmp_path / "data"), "split": "train"}
+    lists = {"collection": "mine", "queries": train, "qrels": train}
+    return {
+        "results": str(tmp_path / "out"),
+        "collections": {"mine": {"path": str(tmp_path / "data")}},
+        "first_stages": {"bm25": {"engine": "pisa"}},
+        "ranked_lists": {"mined": {"format": "first_stage", "first_stage": "bm25", **lists}},
+        "objectives": {
+            "CL": {"loss": "localized_contrastive", "ranked_lists": "mined", "max_steps": 10},
+            "KD": {"extends": "CL", "loss": "ranknet", "later_learning_rate": 1e-8},
+        },
+        "backbones": {"tiny": {"model": "hub/tiny"}},
+        "recipes": ["CL", "CL-KD"],
+    }
+
+
+def loaded(config):
+    return load(config, SCHEMA, ENGINES, FORMATS)[1]
+
+
+def test_a_recipe_is_a_sequence_of_objectives():
+    recipe = Recipe.of("CL-KD-CL")
+    assert str(recipe) == "CL-KD-CL"
+    assert (str(recipe.previous), recipe.last) == ("CL-KD", "CL")
+    assert [str(prefix) for prefix in recipe.prefixes] == ["CL", "CL-KD", "CL-KD-CL"]
+    assert Recipe.of("CL").previous is None
+
+
+def test_a_stage_is_the_last_objective_at_the_rate_of_its_place(config):
+    grid = loaded(config)
+    assert grid.stage("KD").previous is None
+    assert grid.stage("KD").objective.learning_rate == 1e-5
+    assert str(grid.stage("CL-KD").previous) == "CL"
+    assert grid.stage("CL-KD").objective.learning_rate == 1e-8
+    assert str(grid.stage("KD-CL-KD").previous) == "KD-CL"
+
+
+def test_models_are_trained_once_for_all_that_need_them(config):
+    config["recipes"] = ["CL-KD", "CL"]
+    config["seeds"] = [1, 2]
+    by = {"backbone": "tiny", "recipe": "KD-CL"}
+    config["ranked_lists"]["taught"] = {
+        "format": "model",
+        "ranked_lists": "mined",
+        "checkpoint": by,
+    }
+    grid = loaded(config)
+    assert grid.evaluated == [Model("tiny", r, s) for r in ("CL-KD", "CL") for s in (1, 2)]
+    trained = [(r, s) for s in (1, 2) for r in ("CL", "CL-KD")] + [("KD", 1), ("KD-CL", 1)]
+    assert set(grid.trained) == {Model("tiny", *model) for model in trained}
+    assert len(grid.trained) == len(trained)
+
+
+def test_steps_are_the_fewer_of_max_steps_and_epochs(config):
+    config["objectives"]["CL"] |= {"max_steps": 10, "epochs": 3, "queries_per_batch": 4}
+    objective = loaded(config).objectives["CL"]
+    assert (objective.steps(9), objective.steps(16)) == (9, 10)
+
+
+def test_a_sweep_is_the_recipes_that_differ_in_their_last_rate_alone(config):
+    config["objectives"]["KD"]["later_learning_rate"] = [1e-8, 1e-6]
+    config["recipes"] = ["CL", "KD", "CL-KD", "KD-CL"]
+    assert loaded(config).sweep == [
+        Swept("CL", "KD", 1e-8, "CL-KD_1em8"),
+        Swept("CL", "KD", 1e-6, "CL-KD_1em6"),
+    ]
+    config["recipes"] = ["CL", "KD-CL"]
+    assert loaded(config).sweep == []
+
+
+def trained_by(config, study, **changes):
+    """Leave a checkpoint of CL as a training of another study would."""
+    grid = loaded(config)
+    folder = MODEL.at(grid.roots, backbone="tiny", recipe="CL", seed=42)
+    folder.mkdir(parents=True)
+    record = {"objective": asdict(grid.stage("CL").objective) | changes, "study": study}
+    record["backbone"] = asdict(grid.backbones["tiny"])
+    (folder / "settings.json").write_text(json.dumps(record))
+
+
+def test_a_model_of_another_study_with_other_settings_is_refused(config):
+    trained_by(config, None, learning_rate=2e-5, list_size=8)
+    config["study"] = "mine"
+    with pytest.raises(InputError) as error:
+        loaded(config)
+    (line,) = str(error.value).splitlines()
+    assert "objectives.CL: " in line and "/models/tiny/CL/42 was trained by the grid" in line
+    assert "learning_rate 2e-05, not 1e-05" in line and "list_size 8, not 100" in line
+    assert "max_steps" not in line
+
+
+def test_a_model_of_another_study_with_the_same_settings_is_shared(config):
+    trained_by(config, "theirs")
+    config["study"] = "mine"
+    assert loaded(config).study == "mine"
+
+
+def test_a_setting_that_was_changed_in_the_same_study_is_no_mistake(config):
+    trained_by(config, None, learning_rate=2e-5)
+    assert loaded(config).study is None

@@ -1,0 +1,77 @@
+"""Paths: what is formatted is parsed back; logs, states and studies have places of their own."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restage.grid import layout
+from restage.grid.layout import FIRST_STAGE_RUN, GROUP_TABLE, MEASURES, MODEL, RUN, Output, Roots
+
+OUTPUTS = {name: output for name, output in vars(layout).items() if isinstance(output, Output)}
+NAMES = st.text("aZ09_.+-", min_size=1, max_size=8).filter(lambda name: name.strip("."))
+
+
+def wildcards_of(output):
+    return [name for _, name, _, _ in string.Formatter().parse(output) if name]
+
+
+@given(st.data(), st.sampled_from(sorted(OUTPUTS)), st.sampled_from(["results", "a/b", "/x/y"]))
+def test_a_path_is_parsed_into_what_it_was_made_of(data, name, results):
+    output = OUTPUTS[name]
+    wildcards = {wildcard: data.draw(NAMES) for wildcard in wildcards_of(output)}
+    if name in ("GROUP_FIGURE", "GROUP_TABLE", "FIGURE"):  # two parts of one name
+        return
+    path = output.at(Roots.of(results, None), **wildcards)
+    assert str(path).startswith(results)
+    assert output.parse(path) == wildcards
+
+
+def test_a_path_of_another_kind_is_no_path_of_this_one():
+    with pytest.raises(ValueError, match="is not of the form"):
+        layout.FIRST_STAGE_MEASURES.parse("out/measures/a/CL/42/bm25/dl19.parquet")
+
+
+def test_models_and_runs_are_shared_and_tables_are_a_study_s_own():
+    roots = Roots.of("results", "rates")
+    model = {"backbone": "a", "recipe": "CL-KD", "seed": 42}
+    assert str(MODEL.at(roots, **model)) == "results/models/a/CL-KD/42"
+    table = GROUP_TABLE.at(roots, group="in_domain", format="csv")
+    assert str(table) == "results/studies/rates/tables/in_domain.csv"
+
+
+def test_braces_in_the_results_folder_are_no_wildcards():
+    assert (
+        str(MODEL.at(Roots.of("a{b}", None), backbone="x", recipe="y", seed=1))
+        == "a{b}/models/x/y/1"
+    )
+
+
+def test_logs_and_benchmarks_go_by_the_job():
+    assert (
+        RUN.over("first_stage").log
+        == "<results>/logs/runs/{backbone}/{recipe}/{seed}/{dataset}.log"
+    )
+    assert (
+        FIRST_STAGE_RUN.benchmark == "<results>/benchmarks/first_stage/{first_stage}/{dataset}.tsv"
+    )
+    assert GROUP_TABLE.log == "<study>/logs/tables/{group}.log"
+    assert MODEL.state == "<results>/states/models/{backbone}/{recipe}/{seed}"
+
+
+def test_no_two_outputs_have_one_place():
+    assert len(set(OUTPUTS.values())) == len(OUTPUTS)
+    logs = [output.log for output in (FIRST_STAGE_RUN, MEASURES.over("first_stage"), RUN, MODEL)]
+    assert len(set(logs)) == len(logs)
+
+
+def test_others_are_those_that_differ_in_one_wildcard(tmp_path):
+    roots = Roots.of(str(tmp_path), None)
+    stores = [
+        layout.TOKENS.at(roots, tokenizer=tokenizer, kind="datasets", name=name)
+        for tokenizer, name in (("a", "x"), ("b", "x"), ("b", "y"))
+    ]
+    for store in stores:
+        store.mkdir(parents=True)
+    assert layout.TOKENS.others(stores[0], "tokenizer") == stores[:2]

@@ -1,0 +1,132 @@
+"""Scores of pairs: the same in any batch and any number of processes, and none computed twice."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from restage.collections.pairs import PairEncoder
+from restage.grid.settings import Compute
+from restage.model import scoring
+from restage.model.heads import load_model
+from restage.model.names import load_tokenizer
+from restage.model.scoring import Scorer, score_pairs
+from tests.conftest import TEXTS
+
+COMPUTE = Compute(threads=1, tokens_per_batch=256, gpus_per_scoring=0)
+QUERIES, PASSAGES = TEXTS[:7], TEXTS[:60]
+
+
+@pytest.fixture(scope="module")
+def stores(tiny, token_store):
+    tokenizer = load_tokenizer(tiny("bert"))
+    return [token_store(texts, tokenizer).folder for texts in (QUERIES, PASSAGES)]
+
+
+@pytest.fixture
+def scorer(tiny, stores, tmp_path):
+    def make(processes=0):
+        return Scorer(
+            tiny("bert"),
+            *stores,
+            max_length=32,
+            segment_ids=False,
+            compute=replace(COMPUTE, gpus_per_scoring=processes),
+            state=tmp_path / "state",
+        )
+
+    return make
+
+
+@pytest.fixture
+def pairs(monkeypatch):
+    monkeypatch.setattr(scoring, "PAIRS_PER_PIECE", 16)
+    return np.arange(60) % 7, np.arange(60)
+
+
+def test_several_processes_give_the_scores_of_one(scorer, pairs, tmp_path):
+    with scorer()(*pairs) as alone, scorer(2)(*pairs) as together:
+        assert alone.dtype == np.float32
+        assert len(set(alone.tolist())) > 20
+        assert together.tolist() == alone.tolist()
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, tmp_path, monkeypatch):
+    with scorer()(*pairs) as scores:
+        expected = scores
+    scored, score = [], scoring.score_pairs
+
+    def counted(model, encoder, queries, *others):
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        scored.append(len(queries))
+        return score(model, encoder, queries, *others)
+
+    monkeypatch.setattr(scoring, "score_pairs", counted)
+    with pytest.raises(KeyboardInterrupt), scorer()(*pairs):
+        pass
+    scored.append("again")
+    with scorer()(*pairs) as scores:
+        assert scored == [16, 16, "again", 16, 12]
+        assert scores.tolist() == expected.tolist()
+
+
+def test_what_fails_after_scoring_does_not_lose_the_scores(scorer, pairs, monkeypatch):
+    with pytest.raises(OSError, match="full"), scorer()(*pairs):
+        raise OSError("the disk is full")
+    monkeypatch.setattr(scoring, "score_pairs", None)
+    with scorer()(*pairs) as scores:
+        assert len(scores) == 60
+
+
+def test_other_pairs_or_another_model_start_anew(scorer, pairs, tiny, stores, monkeypatch):
+    with pytest.raises(ZeroDivisionError), scorer()(*pairs):
+        _ = 1 / 0
+    with scorer()(pairs[0], pairs[1][::-1].copy()) as scores:
+        assert len(scores) == 60
+    with scorer()(*pairs) as again, scorer()(*pairs) as once_more:
+        assert again.tolist() == once_more.tolist() != scores.tolist()
+
+
+def test_a_pickle_among_the_finished_pieces_is_not_loaded(scorer, tmp_path, evil):
+    thing, was_run = evil
+    pairs = np.zeros(3, dtype=np.int64), np.arange(3)
+    with pytest.raises(KeyboardInterrupt), scorer()(*pairs):
+        raise KeyboardInterrupt  # the pieces stay
+    [piece] = (tmp_path / "state").glob("*.npy")
+    array = np.empty(1, dtype=object)
+    array[0] = thing
+    np.save(piece, array, allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"), scorer()(*pairs):
+        pass
+    assert not was_run.exists()
+
+
+def test_a_pair_s_score_does_not_depend_on_its_batch(tiny, token_store):
+    tokenizer = load_tokenizer(tiny("electra"))
+    stores = token_store(QUERIES, tokenizer), token_store(PASSAGES, tokenizer)
+    encoder = PairEncoder(tokenizer, *stores, 32)
+    model = load_model(tiny("electra")).eval()
+    queries, passages = np.arange(40) % 7, np.arange(40)
+    with torch.inference_mode():
+        alone = score_pairs(model, encoder, queries, passages, 1)
+        together = score_pairs(model, encoder, queries, passages, 4096)
+    torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
+
+
+def test_a_teacher_sees_what_its_own_tokenizer_gives_it(tiny, token_store, tmp_path):
+    folder, pairs = tiny("bert"), (np.arange(20) % 7, np.arange(20))
+    tokenizer = load_tokenizer(folder)
+    stores = [token_store(texts, tokenizer).folder for texts in (QUERIES, PASSAGES)]
+    settings = {"max_length": 32, "segment_ids": None, "compute": COMPUTE}
+    with Scorer(folder, *stores, **settings, state=tmp_path / "state")(*pairs) as found:
+        assert found.dtype == np.float32
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    for query, passage, score in zip(*pairs, found, strict=True):
+        inputs = tokenizer(QUERIES[query], PASSAGES[passage], return_tensors="pt")
+        assert inputs["token_type_ids"].sum() > 0
+        with torch.inference_mode():
+            assert model(**inputs).logits.item() == pytest.approx(score, abs=1e-5)
