@@ -1,6 +1,7 @@
 # The configuration, complete and checked, and the functions that the rules share.
 import re
 import sys
+from itertools import product
 
 from restage.errors import InputError
 from restage.first_stage import ENGINES
@@ -115,7 +116,8 @@ def growing(amount):
 
 def for_models(output, **fixed):
     """The paths of an output for every model in the tables, and for every value of ``fixed``."""
-    return [path for model in grid.evaluated for path in expand(output, **model._asdict(), **fixed)]
+    values = [dict(zip(fixed, some)) for some in product(*fixed.values())]
+    return [output.of(**model._asdict(), **some) for model in grid.evaluated for some in values]
 
 
 def all_runs():
