@@ -1,4 +1,4 @@
-"""Cross-encoders: their heads, their layers, and weights that run no code."""
+"""Cross-encoders: their heads and their layers; and no model's weights run code."""
 
 import pickle
 import shutil
@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from restage.errors import InputError
+from restage.first_stage import plaid, vectors
 from restage.model.heads import (
     AFTER_ATTENTION,
     encoder_layers,
@@ -107,9 +108,17 @@ def pickled_checkpoint(tiny, folder, evil):
 def test_a_checkpoint_that_is_a_pickle_is_not_loaded(tiny, tmp_path, evil):
     thing, was_run = evil
     folder = pickled_checkpoint(tiny, tmp_path / "model", thing)
-    for load in (load_model, load_cross_encoder):
+    cpu = torch.device("cpu")
+    loads = [
+        lambda: load_model(folder),
+        lambda: load_cross_encoder(folder),
+        lambda: vectors.load_encoder(folder, None, None, cpu),
+        lambda: vectors.load_encoder(folder, "cls", None, cpu),
+        lambda: plaid.load_encoder(folder, cpu),
+    ]
+    for load in loads:
         with pytest.raises(InputError, match="has no weights as safetensors"):
-            load(folder)
+            load()
     assert not was_run.exists()
     pickle.loads(pickle.dumps(thing))
     assert was_run.exists()  # which it would be
