@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from conftest import TEXTS
 
 from restage.finetune.launch import fine_tune_from
 from restage.finetune.loop import batches, sampler
 from restage.grid.settings import Compute, Objective
 from restage.model.heads import load_model
+from tests.conftest import TEXTS
 
 QUERIES, PASSAGES = TEXTS[:40], TEXTS[40:200]
 COMPUTE = Compute(threads=1, tokens_per_batch=256, tokens_in_memory=512, gpus_per_scoring=0)

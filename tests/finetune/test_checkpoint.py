@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import ARCHITECTURES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from restage.finetune.checkpoint import SETTINGS
@@ -14,6 +13,7 @@ from restage.grid.settings import Backbone, Objective
 from restage.model.names import load_tokenizer
 from restage.model.scoring import Scorer
 from restage.rerank.scores import score_run
+from tests.conftest import ARCHITECTURES
 from tests.finetune.runs import COMPUTE, OBJECTIVE, PASSAGES, QUERIES
 
 

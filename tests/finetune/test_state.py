@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from conftest import room
 
 from restage.errors import InputError
 from restage.finetune.loop import Training
+from tests.conftest import room
 from tests.finetune.runs import COMPUTE, same
 
 ALWAYS = replace(COMPUTE, save_every_minutes=0)

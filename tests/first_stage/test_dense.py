@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import TEXTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
@@ -14,6 +13,7 @@ from restage.first_stage import dense, encoding
 from restage.first_stage.dense import Dense
 from restage.first_stage.vectors import search
 from restage.grid.settings import Compute
+from tests.conftest import TEXTS
 
 COMPUTE = Compute(threads=1, tokens_per_batch=256, gpus_per_scoring=0)
 CPU = torch.device("cpu")

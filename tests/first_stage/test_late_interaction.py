@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import TEXTS
 from safetensors.torch import load_file, save_file
 from sentence_transformers import MultiVectorEncoder
 
@@ -12,6 +11,7 @@ from restage.first_stage import encoding, plaid
 from restage.first_stage.late_interaction import LateInteraction
 from restage.first_stage.plaid import Searcher
 from restage.grid.settings import Compute
+from tests.conftest import TEXTS
 
 faiss = pytest.importorskip("faiss")
 COMPUTE = Compute(threads=1, tokens_per_batch=256, gpus_per_scoring=0)

@@ -5,7 +5,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import room
 from sklearn.model_selection import train_test_split
 
 from restage.errors import InputError
@@ -13,6 +12,7 @@ from restage.ranked_lists.ingest import Stats, blocks_of, ingest
 from restage.ranked_lists.rankgpt import read_rankgpt
 from restage.ranked_lists.store import RankedLists
 from restage.ranked_lists.trec_blocks import read_trec_run
+from tests.conftest import room
 from tests.ranked_lists.runs import lists_of, write_run
 
 

@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 
-RECIPES = ["CL", "KD", "CL-KD", "KD-CL-mined", "distil"]
+RECIPES = ["CL", "CL-KD", "KD-CL-mined", "distil"]
 
 
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "random"}

@@ -49,7 +49,7 @@ def several_kinds(folder, small_grid):
     write_config(folder, config)
 
 
-@pytest.mark.parametrize("grid", ["paper", "demo", "small", "several kinds", "no models"])
+@pytest.mark.parametrize("grid", ["paper", "demo", "several kinds", "no models"])
 def test_the_plan_s_paths_are_those_of_a_dry_run(grid, small_grid, tmp_path):
     if grid == "paper":
         options, results = {"config": ROOT / "config/config.yaml"}, "results"

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import ir_measures
 import numpy as np
@@ -19,6 +20,7 @@ from restage.rerank.runs import read_run
 from tests.workflow.runs import (
     ENVIRONMENT,
     RECIPES,
+    ROOT,
     make,
     planned,
     read_config,
@@ -171,7 +173,7 @@ def test_a_deeper_first_stage_searches_the_same_index(grid):
 
 def test_the_plan_counts_the_pairs_of_the_runs(grid, small_grid, tmp_path):
     before, output = small_grid(tmp_path), make(grid, "plan")
-    assert re.search(r"^score +10 +10 ", output, re.M) and "Nothing to be done" not in output
+    assert re.search(r"^score +8 +8 ", output, re.M) and "Nothing to be done" not in output
     make(before, "plan")
     plans = [
         pd.read_csv(folder / "out/tables/plan.csv", index_col=["rule", "job"]).sort_index()
@@ -220,17 +222,94 @@ def test_a_report_has_every_table_and_figure(grid, tmp_path):
     assert not re.search(r'<(script|link|img)[^>]*(src|href)="http', page)
 
 
-def test_another_run_from_scratch_gives_the_same_bytes(grid, small_grid, tmp_path):
+def files_in(folder, *kinds):
+    """Every file in some folders that does not say when it was made."""
+    files = (file for kind in kinds for file in (folder / "out" / kind).rglob("*"))
+    return [file for file in files if file.is_file() and file.name[0] != "."]
+
+
+def test_a_model_from_scratch_and_all_that_comes_of_it_are_the_same_bytes(
+    grid, small_grid, tmp_path
+):
     again = small_grid(tmp_path)
-    make(again, cores=1)  # jobs in another order
-    for kind in ("first_stage", "models", "scores", "runs", "measures", "tables", "figures"):
-        files = [p for p in (grid / "out" / kind).rglob("*") if p.is_file()]
-        assert files
-        for file in files:
-            other = again / file.relative_to(grid)
-            if file.name == "training.csv":  # has the speed in it
-                columns = ["pairs_per_second", "tokens_per_second", "memory_mb"]
-                tables = [pd.read_csv(path).drop(columns=columns) for path in (file, other)]
-                pd.testing.assert_frame_equal(*tables)
-            elif not file.name.startswith(".snakemake"):
-                assert file.read_bytes() == other.read_bytes(), file
+    config = read_config(again) | {"recipes": ["CL-KD"]}
+    write_config(again, config | {"datasets": {"test": config["datasets"]["test"]}})
+    measures = [f"out/measures/{run}/test.parquet" for run in ("bm25", "tiny/CL-KD/42/bm25")]
+    make(again, "runs", *measures, cores=1)  # jobs in another order
+    files = files_in(again, "first_stage", "models", "scores", "runs", "measures")
+    assert len(files) > 20
+    for file in files:
+        other = grid / file.relative_to(again)
+        if file.name == "training.csv":  # has the speed in it
+            columns = ["pairs_per_second", "tokens_per_second", "memory_mb"]
+            tables = [pd.read_csv(path).drop(columns=columns) for path in (file, other)]
+            pd.testing.assert_frame_equal(*tables)
+        else:
+            assert file.read_bytes() == other.read_bytes(), file
+
+
+def test_tables_and_figures_made_again_are_the_same_bytes(grid):
+    files = files_in(grid, "tables", "figures")
+    before = {file: file.read_bytes() for file in files}
+    assert len(before) > 10
+    for file in files:
+        file.unlink()
+    make(grid)
+    assert {file: file.read_bytes() for file in files} == before
+
+
+SECOND = """
+configfile: "config.yaml"
+
+module restage:
+    snakefile:
+        "{snakefile}"
+    config:
+        config
+
+use rule * from restage as restage_*
+
+rule count:
+    default_target: True
+    input:
+        "out/tables/small.csv",
+        "out/tables/own.csv",
+    output:
+        "lines.txt",
+    shell:
+        "wc -l {{input}} > {{output}}"
+"""
+
+
+def test_another_workflow_takes_this_one_as_a_module(grid, small_grid, tmp_path):
+    second = small_grid(tmp_path)
+    config = read_config(second) | {"recipes": ["CL"]}
+    config["backbones"]["own"] = {"model": "./tiny", "num_layers": 1}
+    config["datasets"]["mine"] = config["datasets"]["test"] | {"group": "own"}
+    write_config(second, config)
+    (second / "Snakefile").write_text(SECOND.format(snakefile=ROOT / "Snakefile"))
+    command = snakemake_command(second)
+    command[command.index("--snakefile") + 1] = str(second / "Snakefile")
+    command = command[: command.index("--configfile")]
+    done = subprocess.run(command, cwd=second, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "out/tables/own.csv" in (second / "lines.txt").read_text()
+
+    ours, theirs = (pd.read_csv(f / "out/tables/small.csv") for f in (grid, second))
+    assert set(theirs["backbone"]) == {"-", "tiny", "own"}
+    both = [
+        table[(table["backbone"] != "own") & table["recipe"].isin(["-", "CL"])]
+        for table in (ours, theirs)
+    ]
+    pd.testing.assert_frame_equal(*(t.reset_index(drop=True) for t in both), check_exact=True)
+
+
+def test_a_mistake_in_a_module_s_configuration_is_one_line(tmp_path):
+    (tmp_path / "config.yaml").write_text("recipes: [CL]\n")
+    (tmp_path / "Snakefile").write_text(SECOND.format(snakefile=ROOT / "Snakefile"))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--directory", str(tmp_path)]
+    command += ["--snakefile", str(tmp_path / "Snakefile")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "config.yaml:1: recipes.0: recipe 'CL': there is no objective 'CL'" in done.stderr
+    assert "Traceback" not in done.stderr
