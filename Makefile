@@ -26,9 +26,13 @@ report: demo
 	@$(SNAKEMAKE) --configfile config/demo.yaml --report results/demo/report.html
 	@echo "Open results/demo/report.html in a browser."
 
-# On all cores; the tests of a file stay together, for they share what the first of them makes.
+# On all cores, the rooms that take longest first. The tests of a file stay together, for they share
+# what the first of them makes.
+LONG := tests/workflow/ tests/finetune/
+OTHERS := $(filter-out $(LONG) tests/__pycache__/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
+
 test: setup
-	$(BIN)/pytest --numprocesses logical --dist loadfile
+	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(LONG) $(OTHERS)
 
 # What docs/failures.md promises: kills, full disks, moved results; about six minutes.
 test-failures: setup

@@ -5,6 +5,7 @@ from itertools import product
 
 from restage.errors import InputError
 from restage.first_stage import ENGINES
+from restage.grid.grid import Model
 from restage.grid.load import load
 from restage.grid.layout import *
 from restage.ranked_lists import FORMATS
@@ -216,6 +217,10 @@ def start_of(wildcards):
     """The checkpoint that a stage starts from; none: the backbone."""
     previous = grid.stage(wildcards.recipe).previous
     return MODEL.of(**{**wildcards, "recipe": previous}) if previous else []
+
+
+def model_of(wildcards):
+    return Model(wildcards.backbone, wildcards.recipe, int(wildcards.seed))
 
 
 def lists_of(wildcards):

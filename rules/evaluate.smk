@@ -9,11 +9,12 @@ localrules:
     comparisons,
 
 
-# The tables are asked for with their runs: without that Snakemake would let tables and measures
-# stand whose run has been deleted.
+# The tables are asked for with their runs and measures: without that Snakemake would let tables
+# stand whose run or measures have been deleted.
 rule tables:
     input:
         all_runs(),
+        *all_measures(grid.datasets.values()).values(),
         expand(GROUP_TABLE, group=grid.groups, format=TABLE_FORMATS),
         expand(TABLE, table=further_tables()),
 

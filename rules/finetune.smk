@@ -31,6 +31,7 @@ rule finetune:
     params:
         backbone=lambda w: compared(grid.backbones[w.backbone]),
         objective=lambda w: compared(grid.stage(w.recipe).objective),
+        trained=lambda w: grid.training(model_of(w)),
         state=on_disk(MODEL.state),
         events=on_disk(EVENTS),
     script:

@@ -79,6 +79,7 @@ def arguments(data, tiny, token_store, tmp_path_factory):
             "seed": seed,
             "compute": compute,
             "study": None,
+            "trained": {"objective": {"loss": OBJECTIVE.loss}},
             "state": output.parent / "state",
             "events": output.parent / "events",
         }

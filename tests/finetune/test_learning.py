@@ -86,6 +86,7 @@ def learn(folder):
                 seed=42,
                 compute=COMPUTE,
                 study=None,
+                trained={},
                 state=folder / "states" / text,
                 events=folder / "events" / text,
             )

@@ -59,6 +59,7 @@ def test_bases_have_bases_each_beside_the_file_that_names_it(tmp_path):
         ({"base": "none.yaml"}, "there is no file"),
         ({"base": "base.yaml"}, "its tables would be written over those of its base"),
         ({"base": "base.yaml", "results": "r"}, "give 'study'"),
+        ({"base": "base.yaml", "results": "./r/"}, "give 'study'"),
     ],
 )
 def test_a_base_that_cannot_be_is_one_line_with_its_place(tmp_path, own, expected):
@@ -68,6 +69,18 @@ def test_a_base_that_cannot_be_is_one_line_with_its_place(tmp_path, own, expecte
     (line,) = str(error.value).splitlines()
     assert line.startswith(f"{path}:1: base: ")
     assert expected in line
+
+
+def test_a_study_of_the_base_s_own_name(tmp_path):
+    write(tmp_path, base={"study": "s"}, own={"base": "base.yaml", "study": "s"})
+    with pytest.raises(Wrong, match="give 'study'"):
+        read(tmp_path / "own.yaml")
+
+
+def test_a_base_of_a_base_that_is_not_there_is_told_where_it_is_named(tmp_path):
+    write(tmp_path, own={"base": "mid.yaml", "study": "s"}, mid={"seeds": [1], "base": "no.yaml"})
+    with pytest.raises(InputError, match=r"mid\.yaml:1: base: there is no file .*no\.yaml"):
+        read(tmp_path / "own.yaml")
 
 
 def test_a_circle_of_bases(tmp_path):
@@ -111,14 +124,31 @@ def test_any_value_can_be_swept_and_several_together():
     assert config["recipes"] == [*names, *(f"{a}-{b}" for a in names for b in names)]
 
 
+@pytest.mark.parametrize(
+    ("objectives", "recipes", "expected"),
+    [
+        ({"CL": {"a": [1, 2]}, "CL_2": {}}, ["CL"], "makes 'CL_2', which is another objective"),
+        ({"CL_2": {}, "CL": {"a": [1, 2]}}, ["CL"], "makes 'CL_2', which is another objective"),
+        ({"CL": {"a": [1, 1.0]}}, ["CL"], "both called 'CL_1'"),
+        ({"CL": {"a": [2, 2]}}, ["CL"], "both called 'CL_2'"),
+        ({"CL": {"a": []}}, ["CL"], "an empty list sweeps nothing"),
+        ({"CL": {"later_learning_rate": []}}, ["CL"], "an empty list sweeps nothing"),
+        ({"CL": {"later_learning_rate": [1, 2]}}, ["CL-CL", "CL-CL_1"], "makes 'CL-CL_1' again"),
+    ],
+)
+def test_a_sweep_that_would_mean_two_things_is_refused(objectives, recipes, expected):
+    with pytest.raises(Wrong, match=expected):
+        swept(objectives, recipes)
+
+
 def test_what_is_not_swept_stays_as_it_is():
     config = swept({"CL": {"list_size": 4}}, ["CL", "CL-XX"])
     assert config == {"objectives": {"CL": {"list_size": 4}}, "recipes": ["CL", "CL-XX"]}
 
 
-@given(st.lists(st.floats(1e-14, 1e3), min_size=2, max_size=5, unique_by=lambda v: f"{v:.5e}"))
+@given(st.lists(st.floats(1e-14, 1e3), min_size=2, max_size=5, unique=True))
 def test_values_have_names_of_their_own_without_a_dash(values):
-    names = [value_name(float(f"{value:.5e}")) for value in values]
+    names = [value_name(value) for value in values]
     assert len(set(names)) == len(names)
     for name in names:
         assert Recipe.of(name).objectives == (name,)

@@ -150,6 +150,8 @@ def unset(config, *keys):
         (("objectives", "CL", "list_size"), 1, "less than the minimum"),
         (("objectives", "CL", "sample_depth"), 50, "larger than the 50 passages"),
         (("objectives", "KD", "extends"), "XX", "there is no objective 'XX'"),
+        (("objectives", "KD", "extends"), ["CL"], "there is no objective '['CL']'"),
+        (("objectives", "CL"), 5, "is not of type 'object'"),
         (("objectives", "C-L"), {"extends": "CL"}, "'C-L' cannot be a name here"),
         (("backbones", ".."), {"model": "hub/tiny"}, "'..' cannot be a name here"),
         (("objectives", "CL", "ranked_lists"), "list", "did you mean 'lists'?"),

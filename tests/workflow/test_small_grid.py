@@ -151,6 +151,16 @@ def test_a_deleted_run_is_remade_with_what_depends_on_it_and_nothing_else(grid):
     assert (grid / "out/tables/small.csv").read_bytes() == table
 
 
+def test_deleted_measures_are_made_again(grid):
+    measures = grid / "out/measures/tiny/CL/42/bm25/test.parquet"
+    before = measures.read_bytes()
+    measures.unlink()
+    once = {"measure": 1, "group_table": 1, "comparisons": 1, "tables": 1}
+    assert planned(grid, "tables") == once
+    make(grid, "tables")
+    assert measures.read_bytes() == before
+
+
 def test_a_changed_objective_retrains_the_recipes_that_contain_it(grid):
     original, changed = read_config(grid), read_config(grid)
     changed["objectives"]["KD"]["learning_rate"] = 3e-5

@@ -20,6 +20,7 @@ training = {
     "seed": int(snakemake.wildcards.seed),
     "compute": compute,
     "study": snakemake.config["study"],
+    "trained": params.trained,
     "state": params.state,
     "events": params.events,
 }

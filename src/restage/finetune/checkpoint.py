@@ -2,9 +2,11 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -61,6 +63,7 @@ class History:
 
     Args:
         start: the checkpoint of the stage before; None: the backbone.
+        trained: all that it was trained with, as the grid says it.
         left_out: lists without a usable positive.
         best_step: after which the weights were as they are kept.
         rows: of training.csv.
@@ -73,6 +76,7 @@ class History:
     objective: Objective
     seed: int
     study: str | None
+    trained: Mapping[str, Any]
     train_lists: int
     left_out: int
     valid_lists: int
@@ -113,13 +117,7 @@ def write_checkpoint(
 
 def _settings(history: History) -> str:
     """What was asked for, as a program reads it."""
-    settings = {
-        "backbone": asdict(history.backbone),
-        "objective": asdict(history.objective),
-        "recipe": history.recipe,
-        "seed": history.seed,
-        "study": history.study,
-    }
+    settings = {"study": history.study, "trained": history.trained}
     return json.dumps(settings, indent=2, sort_keys=True) + "\n"
 
 

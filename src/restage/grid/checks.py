@@ -8,13 +8,12 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restage.errors import InputError
 from restage.grid.build import circle
-from restage.grid.grid import Grid, Model
+from restage.grid.grid import Grid
 from restage.grid.layout import MODEL, TAKEN
 from restage.grid.machine import missing_file, missing_model
 from restage.grid.origin import Key, Wrong, unknown
@@ -236,29 +235,44 @@ def _check_models(grid: Grid) -> None:
     """Check that no checkpoint of another study would be trained over."""
     for model in grid.trained:
         folder = MODEL.at(grid.roots, **model._asdict())
-        record = folder / "settings.json"
-        if record.is_file():
-            _check_model(grid, model, folder, json.loads(record.read_text()))
+        file = folder / "settings.json"
+        if file.is_file():
+            key = ("objectives", Recipe.of(model.recipe).last)
+            try:
+                record = json.loads(file.read_text())
+                study, trained = record.pop("study"), record.pop("trained")
+            except (ValueError, KeyError, TypeError):
+                raise Wrong(
+                    key, f"{file} is damaged; remove the folder to train it again"
+                ) from None
+            if study != grid.study:  # its own study trains anew what has changed
+                _check_same(key, folder, study, trained, grid.training(model))
 
 
-def _check_model(grid: Grid, model: Model, folder: Path, record: Mapping) -> None:
-    if record["study"] == grid.study:
-        return  # a setting that was changed trains it anew
-    objective = asdict(grid.stage(model.recipe).objective)
-    here = objective | asdict(grid.backbones[model.backbone])
-    there = record["objective"] | record["backbone"]
+def _check_same(key: Key, folder: Path, study: str | None, there: dict, here: dict) -> None:
+    one, other = _flat(there), _flat(json.loads(json.dumps(here)))
     different = [
-        f"{key} {there.get(key)!r}, not {here.get(key)!r}"
-        for key in here | there
-        if here.get(key) != there.get(key)
+        f"{name} {one.get(name)!r}, not {other.get(name)!r}"
+        for name in one | other
+        if one.get(name) != other.get(name)
     ]
     if different:
-        study = f"study '{record['study']}'" if record["study"] else "the grid without 'study'"
+        by = f"study '{study}'" if study else "the grid without 'study'"
+        more = f" and {len(different) - 3} more" if len(different) > 3 else ""
         raise Wrong(
-            ("objectives", Recipe.of(model.recipe).last),
-            f"{folder} was trained by {study} with {', '.join(different)}; give the objective or "
-            "the backbone another name",
+            key,
+            f"{folder} was trained by {by} with {', '.join(different[:3])}{more}; give the "
+            "objective or the backbone another name, or remove the folder",
         )
+
+
+def _flat(settings: Mapping, before: str = "") -> dict[str, object]:
+    """Nested settings as one mapping, by names with dots."""
+    flat: dict[str, object] = {}
+    for name, value in settings.items():
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{before}{name}.") if nested else {f"{before}{name}": value}
+    return flat
 
 
 # --- what the checks share -----------------------------------------------------------------------

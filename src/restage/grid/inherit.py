@@ -1,7 +1,10 @@
 """What a configuration takes over: from its bases, from other objectives; and what sweeps make."""
 
 import itertools
+import math
+import os
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from restage.grid.origin import Origin, Wrong, unknown
 from restage.grid.recipes import Recipe
 
 LATER_RATE = "later_learning_rate"
+RESULTS = "results"  # where none is written, as the schema has it
 
 
 def inherited(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
@@ -36,25 +40,26 @@ def inherited(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
 def _bases(config: Mapping[str, Any], origin: Origin) -> list[dict[str, Any]]:
     """The bases that are below a configuration, nearest first."""
     file = next((f for f in reversed(origin.files) if "base" in _read(Path(f))), None)
-    folder, seen = (Path(file).parent, [Path(file).resolve()]) if file else (Path(), [])
+    folder, seen = (Path(file).parent, [Path(file)]) if file else (Path(), [])
     bases, above = [], config
     while (name := above.get("base")) is not None:
         path = folder / str(name)
-        if path.resolve() in seen:
+        if path.resolve() in [one.resolve() for one in seen]:
             raise Wrong(("base",), f"'{name}' is its own base in the end; take one 'base' out")
         if not path.is_file():
-            raise Wrong(("base",), f"there is no file {path}; give a path beside the configuration")
+            message = f"there is no file {path}; give a path beside the configuration"
+            raise Origin(seen[-1:]).line(Wrong(("base",), message))
         above, folder = _read(path), path.parent
         bases.append(above)
-        seen.append(path.resolve())
+        seen.append(path)
         origin.files.append(str(path))
     return bases
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        read = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from None
     return read if isinstance(read, dict) else {}
 
@@ -73,9 +78,16 @@ def _without_nulls(part: Any, *key: str) -> Any:
 
 
 def _refuse_two_in_one_place(config: Mapping[str, Any], bases: list[dict[str, Any]]) -> None:
-    results = [part["results"] for part in (config, *bases) if part.get("results")]
-    own = config.get("results")
-    if not config.get("study") and (own is None or own in results[1:]):
+    """Refuse a configuration whose tables would be written over those of one of its bases."""
+    chain = [config, *bases]
+    places = [
+        (
+            os.path.normpath(next((p["results"] for p in chain[i:] if p.get("results")), RESULTS)),
+            next((p["study"] for p in chain[i:] if p.get("study")), None),
+        )
+        for i in range(len(chain))
+    ]
+    if places[0] in places[1:]:
         raise Wrong(
             ("base",),
             "its tables would be written over those of its base; give 'study', a name for the "
@@ -89,17 +101,20 @@ def resolve_extends(config: dict[str, Any]) -> None:
     if not isinstance(objectives, dict):
         return
 
-    def resolve(name: str, seen: tuple[str, ...]) -> dict:
+    def resolve(name: str, seen: tuple[str, ...]) -> Any:
         own = objectives[name]
         if not isinstance(own, dict) or "extends" not in own:
             return own
         key, base = ("objectives", name, "extends"), own["extends"]
         if base in seen:
             raise Wrong(key, f"'{name}' extends itself; take one 'extends' out")
-        if base not in objectives:
+        if not isinstance(base, str) or base not in objectives:
             raise Wrong(key, unknown("objective", base, objectives))
         own = {k: v for k, v in own.items() if k != "extends"}
-        return {**resolve(base, (*seen, base)), **own}
+        extended = resolve(base, (*seen, base))
+        if not isinstance(extended, dict):
+            raise Wrong(("objectives", base), f"{extended!r} is not of type 'object'")
+        return extended | own
 
     config["objectives"] = {name: resolve(name, (name,)) for name in objectives}
 
@@ -109,6 +124,9 @@ def sweep(config: dict[str, Any], origin: Origin) -> None:
 
     Recipes are replaced by those of the new objectives. A list of ``later_learning_rate`` counts
     where the objective is not the first of its recipe; there it stays one objective.
+
+    Raises:
+        Wrong: a list is empty, or what it makes has the name of something else.
     """
     objectives, recipes = config.get("objectives"), config.get("recipes")
     if not isinstance(objectives, dict) or not isinstance(recipes, list):
@@ -117,43 +135,65 @@ def sweep(config: dict[str, Any], origin: Origin) -> None:
     later: dict[str, list[str]] = {}
     swept: dict[str, Any] = {}
     for name, settings in objectives.items():
-        lists = _lists_in(settings)
+        lists = _lists_in(name, settings)
         rates = {key: lists.pop(key) for key in [LATER_RATE] if key in lists}
         ones = _variants(name, settings, lists)
         alone = {n: {**one, LATER_RATE: None} for n, one in ones.items()} if rates else ones
         many = {k: v for n, one in ones.items() for k, v in _variants(n, one, rates).items()}
         first[name], later[name] = list(alone), list(many)
+        for made in dict.fromkeys((*alone, *many)):
+            if made in swept or (made != name and made in objectives):
+                message = f"a sweep makes '{made}', which is another objective; rename one of them"
+                raise Wrong(("objectives", name), message)
         swept |= alone | many
         origin.swept |= dict.fromkeys((*alone, *many), name)
     config["objectives"] = swept
-    config["recipes"] = [
-        str(Recipe(chosen)) for written in recipes for chosen in _choices(written, first, later)
-    ]
+    config["recipes"] = _swept_recipes(recipes, first, later)
 
 
-def _lists_in(settings: Any) -> dict[str, list]:
+def _swept_recipes(
+    recipes: list, first: Mapping[str, list[str]], later: Mapping[str, list[str]]
+) -> list[str]:
+    made: list[str] = []
+    for i, written in enumerate(recipes):
+        some = [str(Recipe(chosen)) for chosen in _choices(written, first, later)]
+        if twice := [recipe for recipe in some if recipe in made]:
+            raise Wrong(("recipes", i), f"'{written}' makes '{twice[0]}' again; take one out")
+        made += some
+    return made
+
+
+def _lists_in(name: str, settings: Any) -> dict[str, list]:
     if not isinstance(settings, dict):
         return {}
-    return {key: value for key, value in settings.items() if isinstance(value, list)}
+    lists = {key: value for key, value in settings.items() if isinstance(value, list)}
+    for key, values in lists.items():
+        if not values:
+            raise Wrong(("objectives", name, key), "an empty list sweeps nothing; give a value")
+    return lists
 
 
 def _variants(name: str, settings: Any, lists: Mapping[str, list]) -> dict[str, Any]:
     """The objectives with each combination of the lists' values, named by them."""
     if not lists:
         return {name: settings}
-    return {
-        "_".join([name, *map(value_name, values)]): settings | dict(zip(lists, values, strict=True))
-        for values in itertools.product(*lists.values())
-    }
+    made: dict[str, Any] = {}
+    for values in itertools.product(*lists.values()):
+        variant = "_".join([name, *map(value_name, values)])
+        if variant in made:
+            message = f"two values of a sweep are both called '{variant}'; take one out"
+            raise Wrong(("objectives", name), message)
+        made[variant] = settings | dict(zip(lists, values, strict=True))
+    return made
 
 
 def value_name(value: object) -> str:
     """How a swept value stands in a name, where a dash would join objectives: 6e-12 is 6em12."""
-    if isinstance(value, float) and 0 < abs(value) < 0.01:
-        mantissa, exponent = f"{value:e}".split("e")
-        return f"{float(mantissa):g}em{-int(exponent)}"
-    text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    return text.replace("-", "m")
+    if isinstance(value, float) and math.isfinite(value):
+        number = Decimal(repr(value))
+        small = 0 < abs(value) < 0.01
+        value = f"{number.normalize():e}" if small else f"{number.normalize():f}"
+    return str(value).replace("-", "m").replace("None", "none")
 
 
 def _choices(

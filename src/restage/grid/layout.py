@@ -170,5 +170,5 @@ GROUP_FIGURES = {
     "queries": (ON_PAR, "query by query"),
 }
 PLAN = "plan"
-# No group can have the name of another table or page.
-TAKEN = {*PAGES, PLAN}
+# No group can have the name of another table or page, or of the log of one.
+TAKEN = {*PAGES, PLAN, "comparisons", "tables", "training"}
