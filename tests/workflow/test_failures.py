@@ -48,8 +48,8 @@ ARTIFACTS = [
     ("comparisons", "out/tables/equivalence.csv"),
     ("group_figures", "out/figures/small_queries.pdf"),
     ("training_curves", "out/figures/training.pdf"),
-    ("table_pages", "out/pages/equivalence.html"),
     ("provenance", "out/provenance/provenance.csv"),
+    ("table_pages", "out/pages/equivalence.html"),
     ("plan", "out/tables/plan.csv"),
 ]
 
