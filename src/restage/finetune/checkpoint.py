@@ -15,11 +15,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from restage import __version__
 from restage.collections.tokens import leave_out_segment_ids
 from restage.finetune.record import COLUMNS, Row, write_table
+from restage.grid.layout import SETTINGS
 from restage.grid.recipes import Recipe
 from restage.grid.settings import Backbone, Objective
 from restage.model.heads import finish_first_token_only, keep_layers, load_model
 
-SETTINGS = "settings.json"
 TABLE = "training.csv"
 CARD = """---
 {header}---

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from restage.errors import InputError
 from restage.grid.build import circle
 from restage.grid.grid import Grid
-from restage.grid.layout import MODEL, TAKEN
+from restage.grid.layout import MODEL, SETTINGS, TAKEN
 from restage.grid.machine import missing_file, missing_model
 from restage.grid.origin import Key, Wrong, unknown
 from restage.grid.recipes import Recipe
@@ -235,7 +235,7 @@ def _check_models(grid: Grid) -> None:
     """Check that no checkpoint of another study would be trained over."""
     for model in grid.trained:
         folder = MODEL.at(grid.roots, **model._asdict())
-        file = folder / "settings.json"
+        file = folder / SETTINGS
         if file.is_file():
             key = ("objectives", Recipe.of(model.recipe).last)
             try:

@@ -95,6 +95,7 @@ INDEX = Output("<results>/indexes/{first_stage}/{collection}")
 FIRST_STAGE_RUN = Output("<results>/first_stage/{first_stage}/{dataset}.run.gz")
 # finetune
 MODEL = Output("<results>/models/{backbone}/{recipe}/{seed}")
+SETTINGS = "settings.json"  # in a model: what it was trained with, and for which study
 EVENTS = Output("<results>/tensorboard/{backbone}/{recipe}/{seed}")
 # rerank
 SCORES = Output("<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet")
