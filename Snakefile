@@ -28,6 +28,19 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+# Snakemake knows by file times alone what to make again, and knows nothing where its own notes are
+# lost. The manifests tell by content: what no longer fits is made again, as if by --forcerun, where
+# a target needs it.
+if workflow.is_main_process:
+    try:
+        standing.refuse(grid.study)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    standing.settle()
+    for maker in workflow.rules:
+        maker.set_input(partial(made_again, maker))
+
+
 wildcard_constraints:
     backbone=r"[^/]+",
     collection=r"[^/]+",

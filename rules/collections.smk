@@ -28,15 +28,13 @@ rule text_store:
         directory(TEXTS),
     log:
         TEXTS.log,
-    benchmark:
-        TEXTS.benchmark
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        source=lambda w: compared(source_of(w.kind, w.name)),
+        source=lambda w: source_of(w.kind, w.name),
     script:
         "../workflow/scripts/text_store.py"
 
@@ -48,8 +46,6 @@ rule token_store:
         directory(TOKENS),
     log:
         TOKENS.log,
-    benchmark:
-        TOKENS.benchmark
     conda:
         "../envs/model.yaml"
     threads: grid.compute.threads
@@ -75,6 +71,6 @@ rule qrels:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        source=lambda w: compared(grid.datasets[w.dataset].source),
+        source=lambda w: grid.datasets[w.dataset].source,
     script:
         "../workflow/scripts/qrels.py"

@@ -1,12 +1,20 @@
 # The configuration, complete and checked, and the functions that the rules share.
 import re
 import sys
+from functools import partial
 from itertools import product
+from pathlib import Path
 
+from snakemake.exceptions import InputFunctionException
+from snakemake.iocontainers import Wildcards
+
+from restage.code import fingerprints
 from restage.errors import InputError
 from restage.first_stage import ENGINES
 from restage.grid.grid import Model
 from restage.grid.load import load
+from restage.grid.manifests import SILENT, Beside, Contents, classes_in, inputs_of, settings_of
+from restage.grid.standing import Needs, Standing
 from restage.grid.layout import *
 from restage.ranked_lists import FORMATS
 
@@ -22,14 +30,6 @@ except InputError as error:
     # Snakemake would put its own lines around an exception; this prints the one line.
     sys.exit(f"error: {error}")
 config.update(_complete)
-
-
-def compared(part):
-    """A part of the grid as a parameter whose changes Snakemake sees.
-
-    It compares tuples by their ``repr``, and passes over objects of classes that it does not know.
-    """
-    return (part,)
 
 
 def named(names):
@@ -107,7 +107,7 @@ def queries_of_lists(lists):
 
 def on_disk(output):
     """A path that a job uses without declaring it: Snakemake then neither checks nor clears it."""
-    return lambda wildcards: str(output.at(grid.roots, **wildcards))
+    return lambda wildcards: Beside(output.at(grid.roots, **wildcards))
 
 
 def growing(amount):
@@ -210,6 +210,11 @@ def retrieval_gpus(first_stage):
     return grid.compute.gpus_per_scoring if uses else 0
 
 
+def retrieval_precision(first_stage):
+    """What an engine's model computes in, if it has one."""
+    return grid.compute.precision if grid.first_stages[first_stage].engine.uses_gpu else None
+
+
 # --- fine-tuning ------------------------------------------------------------------------------------
 
 
@@ -259,3 +264,40 @@ def figure_of(name, category, what):
         "svg": in_report(svg, name, category, what),
         "pdf": FIGURE.of(figure=name, format="pdf"),
     }
+
+
+# --- what still fits --------------------------------------------------------------------------------
+
+
+contents = Contents(grid.roots)
+
+
+def needs(name, wildcards):
+    """What an output would be made from now; None: the grid has no such output."""
+    if "recipe" in wildcards and model_of(Wildcards(fromdict=wildcards)) not in grid.trained:
+        return None
+    maker, wildcards = workflow.get_rule(name), Wildcards(fromdict=wildcards)
+    try:
+        inputs = maker.expand_input(wildcards)[0]
+        params = {
+            name: value(wildcards) if callable(value) else value
+            for name, value in maker.params.items()
+        }
+    except (KeyError, InputFunctionException):
+        return None
+    script = workflow.source_path(f"../workflow/scripts/{Path(maker.script).name}")
+    code = fingerprints(script, classes_in(params.values()), SILENT)
+    return Needs(settings_of(params), inputs_of(inputs, contents), list(map(str, inputs)), code)
+
+
+standing = Standing(contents, needs)
+
+
+def made_again(maker, wildcards):
+    """An input that there never is; where an output of this job no longer fits it is made again."""
+    job = maker.name, tuple(sorted(wildcards.items()))
+    if job in standing.changed:
+        workflow.dag.forcefiles.update(map(str, maker.expand_output(wildcards)[0]))
+        for line in standing.told(job):
+            print(line, file=sys.stderr)
+    return []

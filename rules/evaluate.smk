@@ -70,7 +70,7 @@ rule group_table:
         runtime=growing(60),
     params:
         order=lambda w: grid.order(grid.groups[w.group]),
-        statistics=compared(grid.statistics),
+        statistics=grid.statistics,
         seed=grid.seeds[0],
     script:
         "../workflow/scripts/group_table.py"
@@ -92,7 +92,7 @@ rule comparisons:
         runtime=growing(60),
     params:
         order=grid.order(grid.datasets.values()),
-        statistics=compared(grid.statistics),
+        statistics=grid.statistics,
         seed=grid.seeds[0],
     script:
         "../workflow/scripts/comparisons.py"

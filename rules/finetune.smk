@@ -19,8 +19,6 @@ rule finetune:
         directory(MODEL),
     log:
         MODEL.log,
-    benchmark:
-        MODEL.benchmark
     conda:
         "../envs/model.yaml"
     threads: grid.compute.threads
@@ -29,9 +27,9 @@ rule finetune:
         mem_mb=growing(16000),
         runtime=growing(2880),
     params:
-        backbone=lambda w: compared(grid.backbones[w.backbone]),
-        objective=lambda w: compared(grid.stage(w.recipe).objective),
-        trained=lambda w: grid.training(model_of(w)),
+        backbone=lambda w: grid.backbones[w.backbone],
+        objective=lambda w: grid.stage(w.recipe).objective,
+        precision=grid.compute.precision,
         state=on_disk(MODEL.state),
         events=on_disk(EVENTS),
     script:

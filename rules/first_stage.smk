@@ -12,8 +12,6 @@ rule shared_index:
         directory(SHARED_INDEX),
     log:
         SHARED_INDEX.log,
-    benchmark:
-        SHARED_INDEX.benchmark
     wildcard_constraints:
         engine=named(name for name, engine in ENGINES.items() if engine.shares_index),
     conda:
@@ -34,8 +32,6 @@ rule index:
         directory(INDEX),
     log:
         INDEX.log,
-    benchmark:
-        INDEX.benchmark
     wildcard_constraints:
         first_stage=first_stages(indexes=True),
     conda:
@@ -49,7 +45,8 @@ rule index:
         ),
         runtime=growing(1440),
     params:
-        engine=lambda w: compared(grid.first_stages[w.first_stage].engine.for_index()),
+        engine=lambda w: grid.first_stages[w.first_stage].engine.for_index(),
+        precision=lambda w: retrieval_precision(w.first_stage),
         state=on_disk(INDEX.state),
     script:
         "../workflow/scripts/index.py"
@@ -65,8 +62,6 @@ rule retrieve:
         FIRST_STAGE_RUN,
     log:
         FIRST_STAGE_RUN.log,
-    benchmark:
-        FIRST_STAGE_RUN.benchmark
     wildcard_constraints:
         first_stage=first_stages(indexes=True),
     conda:
@@ -77,12 +72,13 @@ rule retrieve:
         mem_mb=growing(16000),
         runtime=growing(240),
     params:
-        engine=lambda w: compared(grid.first_stages[w.first_stage].engine),
+        engine=lambda w: grid.first_stages[w.first_stage].engine,
         # One deeper where a query's own passage is left out afterwards.
         depth=lambda w: (
             grid.first_stages[w.first_stage].depth + grid.datasets[w.dataset].leave_out_own
         ),
         leave_out_own=lambda w: grid.datasets[w.dataset].leave_out_own,
+        precision=lambda w: retrieval_precision(w.first_stage),
     script:
         "../workflow/scripts/retrieve.py"
 
@@ -98,8 +94,6 @@ use rule retrieve as mine with:
         MINED,
     log:
         MINED.log,
-    benchmark:
-        MINED.benchmark
     wildcard_constraints:
         lists=lists_of_kind(lambda form: form.first_stage),
     resources:
@@ -107,11 +101,10 @@ use rule retrieve as mine with:
         mem_mb=growing(16000),
         runtime=growing(1440),
     params:
-        engine=lambda w: compared(
-            grid.first_stages[grid.ranked_lists[w.lists].format.first_stage].engine
-        ),
+        engine=lambda w: grid.first_stages[grid.ranked_lists[w.lists].format.first_stage].engine,
         depth=lambda w: grid.ranked_lists[w.lists].format.deepest,
         leave_out_own=False,
+        precision=lambda w: retrieval_precision(grid.ranked_lists[w.lists].format.first_stage),
 
 
 rule import_run:
@@ -124,8 +117,6 @@ rule import_run:
         FIRST_STAGE_RUN,
     log:
         FIRST_STAGE_RUN.log,
-    benchmark:
-        FIRST_STAGE_RUN.benchmark
     wildcard_constraints:
         first_stage=first_stages(indexes=False),
     conda:

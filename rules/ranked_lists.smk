@@ -25,7 +25,7 @@ rule download:
         mem_mb=500,
         runtime=600,
     params:
-        file=lambda w: compared(grid.ranked_lists[w.lists].format.files[w.part]),
+        file=lambda w: grid.ranked_lists[w.lists].format.files[w.part],
     script:
         "../workflow/scripts/download.py"
 
@@ -40,8 +40,6 @@ rule ranked_lists:
         directory(LISTS),
     log:
         LISTS.log,
-    benchmark:
-        LISTS.benchmark
     wildcard_constraints:
         lists=lists_of_kind(lambda form: not form.taught),
     conda:
@@ -50,7 +48,7 @@ rule ranked_lists:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        lists=lambda w: compared(grid.ranked_lists[w.lists]),
+        lists=lambda w: grid.ranked_lists[w.lists],
     script:
         "../workflow/scripts/ranked_lists.py"
 
@@ -64,8 +62,6 @@ rule teacher_lists:
         directory(LISTS),
     log:
         LISTS.log,
-    benchmark:
-        LISTS.benchmark
     wildcard_constraints:
         lists=lists_of_kind(lambda form: form.taught),
     conda:
@@ -76,9 +72,10 @@ rule teacher_lists:
         mem_mb=growing(16000),
         runtime=growing(2880),
     params:
-        taught=lambda w: compared(grid.ranked_lists[w.lists].format.taught),
+        taught=lambda w: grid.ranked_lists[w.lists].format.taught,
         # None: as the teacher's tokenizer does.
         segment_ids=lambda w: getattr(ranked_by(w.lists)[1], "segment_ids", None),
+        precision=grid.compute.precision,
         state=on_disk(LISTS.state),
     script:
         "../workflow/scripts/teacher_lists.py"

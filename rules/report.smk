@@ -104,8 +104,8 @@ rule reproduction:
         "../workflow/scripts/reproduction.py"
 
 
-# It reads what jobs left beside their outputs, which is not declared: a benchmark that is lost must
-# not make a model train again.
+# It reads the manifests beside the outputs, which are not declared: one that is lost must not make a
+# model train again.
 rule provenance:
     input:
         rules.tables.input,
@@ -117,8 +117,7 @@ rule provenance:
     conda:
         "../envs/data.yaml"
     params:
-        benchmarks=str(BENCHMARKS.at(grid.roots)),
-        logs=str(LOGS.at(grid.roots)),
+        manifests=str(MANIFESTS.at(grid.roots)),
     script:
         "../workflow/scripts/provenance.py"
 

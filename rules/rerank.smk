@@ -22,8 +22,6 @@ rule score:
         SCORES,
     log:
         SCORES.log,
-    benchmark:
-        SCORES.benchmark
     conda:
         "../envs/model.yaml"
     threads: grid.compute.threads
@@ -32,8 +30,9 @@ rule score:
         mem_mb=growing(16000),
         runtime=growing(480),
     params:
-        rerank=compared(grid.rerank),
+        rerank=grid.rerank,
         segment_ids=lambda w: grid.backbones[w.backbone].segment_ids,
+        precision=grid.compute.precision,
         state=on_disk(SCORES.state),
     script:
         "../workflow/scripts/score.py"

@@ -52,6 +52,32 @@ def fingerprint(settings: object, *files: str | os.PathLike) -> str:
     return hashlib.sha256(json.dumps([settings, made], sort_keys=True).encode()).hexdigest()
 
 
+def digest(path: str | os.PathLike) -> str:
+    """Return what tells the content of a file or of a folder from any other (SHA-256).
+
+    Of a folder: the names and the content of its files, without those whose name begins with a dot.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    parts = {str(file.relative_to(path)): digest(file) for file in files_in(path)}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def size(path: str | os.PathLike) -> int:
+    """Return how many bytes there are in a file or in a folder's files."""
+    path = Path(path)
+    files = files_in(path) if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder and of those in it, without Snakemake's own (.snakemake...)."""
+    found = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    return sorted(file for file in found if not file.name.startswith("."))
+
+
 def read_text(path: str | os.PathLike) -> str:
     """Return the text of a plain or gzip-compressed UTF-8 file.
 

@@ -17,6 +17,7 @@ from restage.files import full_disk
 log = logging.getLogger("restage")
 FACT = re.compile(r"^\S+ \S+ fact (\w+) (.*)$", re.MULTILINE)  # after the date and the time
 started: tuple[str | os.PathLike, str] | None = None  # what ``start`` was called with
+begin = time.monotonic()
 
 
 def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
@@ -24,8 +25,8 @@ def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
 
     An ``InputError`` or a full disk ends the process with its one line instead of a traceback.
     """
-    global started
-    started = path, job
+    global started, begin
+    started, begin = (path, job), time.monotonic()
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter(f"{job}: %(message)s"))
     terminal.setLevel(logging.INFO)
@@ -42,6 +43,11 @@ def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
 class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Let the job go on: on a full disk the terminal still has its messages."""
+
+
+def seconds() -> float:
+    """Return how long ago ``start`` was called."""
+    return time.monotonic() - begin
 
 
 def fact(name: str, value: str) -> None:

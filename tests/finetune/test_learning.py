@@ -85,8 +85,6 @@ def learn(folder):
                 passages=folder / "passages-tokens",
                 seed=42,
                 compute=COMPUTE,
-                study=None,
-                trained={},
                 state=folder / "states" / text,
                 events=folder / "events" / text,
             )

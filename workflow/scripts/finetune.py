@@ -1,26 +1,24 @@
 from restage import log
 from restage.devices import leased
+from restage.grid import manifests
 from restage.grid.settings import Compute
 
 name = "/".join(snakemake.wildcards)
 log.start(snakemake.log[0], f"fine-tune {name}")
 inputs, params = snakemake.input, snakemake.params
-[backbone], [objective] = params.backbone, params.objective
 compute = Compute.of(snakemake.config["compute"])
 training = {
     "start": inputs.start or None,
     "output": snakemake.output[0],
     "name": name,
     "recipe": snakemake.wildcards.recipe,
-    "backbone": backbone,
-    "objective": objective,
+    "backbone": params.backbone,
+    "objective": params.objective,
     "lists": inputs.lists,
     "queries": inputs.queries,
     "passages": inputs.passages,
     "seed": int(snakemake.wildcards.seed),
     "compute": compute,
-    "study": snakemake.config["study"],
-    "trained": params.trained,
     "state": params.state,
     "events": params.events,
 }
@@ -35,3 +33,4 @@ with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
         from restage.finetune.loop import fine_tune
 
         fine_tune(**training)
+manifests.record(snakemake, __file__)

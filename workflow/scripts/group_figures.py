@@ -1,5 +1,6 @@
 from restage import log
 from restage.evaluate.values import load
+from restage.grid import manifests
 from restage.report import figures, panels, typeset
 
 group, params = snakemake.wildcards.group, snakemake.params
@@ -14,3 +15,4 @@ draw = {
 }
 for name, svg, pdf in zip(params.figures, snakemake.output.svg, snakemake.output.pdf, strict=True):
     panels.write_figure(draw[name], svg, pdf)
+manifests.record(snakemake, __file__)

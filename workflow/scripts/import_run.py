@@ -2,6 +2,7 @@ import pandas as pd
 
 from restage import log
 from restage.collections.texts import TextStore
+from restage.grid import manifests
 from restage.rerank.runs import imported_run, write_run
 
 log.start(snakemake.log[0], "run " + "/".join(snakemake.wildcards))
@@ -15,3 +16,4 @@ run, counts = imported_run(
 )
 log.log.info("%s", ", ".join(f"{count:,} {what}" for what, count in counts.items()))
 write_run(snakemake.output[0], run, tag=snakemake.wildcards.first_stage)
+manifests.record(snakemake, __file__)

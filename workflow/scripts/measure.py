@@ -1,8 +1,10 @@
 from restage import log
 from restage.evaluate.measures import evaluate, relevance_by_query, write_measures
+from restage.grid import manifests
 from restage.rerank.trec import scores_by_query
 
 log.start(snakemake.log[0], "measure " + "/".join(snakemake.wildcards))
 qrels, measures = relevance_by_query(snakemake.input.qrels), snakemake.params.measures
 for run, output in zip(snakemake.input.runs, snakemake.output, strict=True):
     write_measures(output, evaluate(scores_by_query(run), qrels, measures))
+manifests.record(snakemake, __file__)

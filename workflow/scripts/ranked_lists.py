@@ -1,10 +1,11 @@
 from restage import log
 from restage.collections import sources
 from restage.collections.texts import TextStore
+from restage.grid import manifests
 from restage.ranked_lists.ingest import Stats, ingest
 
 log.start(snakemake.log[0], f"ranked lists {snakemake.wildcards.lists}")
-[lists] = snakemake.params.lists
+lists = snakemake.params.lists
 inputs, stats = snakemake.input, Stats()
 paths = {name: inputs[name] for name in lists.format.files or ["run"]}
 ingest(
@@ -17,3 +18,4 @@ ingest(
     split_seed=lists.split_seed,
     stats=stats,
 )
+manifests.record(snakemake, __file__)

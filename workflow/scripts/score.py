@@ -1,12 +1,13 @@
 from restage import log
 from restage.collections.texts import TextStore
 from restage.devices import leased
+from restage.grid import manifests
 from restage.grid.settings import Compute
 from restage.rerank.runs import read_run, union
 from restage.rerank.scores import score_run
 
 log.start(snakemake.log[0], "score " + "/".join(snakemake.wildcards))
-inputs, [rerank] = snakemake.input, snakemake.params.rerank
+inputs, rerank = snakemake.input, snakemake.params.rerank
 compute = Compute.of(snakemake.config["compute"])
 pairs = union(map(read_run, inputs.runs), rerank.depth)
 texts = TextStore(inputs.query_texts), TextStore(inputs.passage_texts)
@@ -23,3 +24,4 @@ with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
         state=snakemake.params.state,
     )
     score_run(pairs, snakemake.output[0], scorer, *texts)
+manifests.record(snakemake, __file__)

@@ -1,10 +1,11 @@
 from restage import log
 from restage.devices import leased
+from restage.grid import manifests
 from restage.grid.settings import Compute
 from restage.ranked_lists.teacher import rescore
 
 log.start(snakemake.log[0], f"ranked lists {snakemake.wildcards.lists}")
-inputs, [taught] = snakemake.input, snakemake.params.taught
+inputs, taught = snakemake.input, snakemake.params.taught
 compute = Compute.of(snakemake.config["compute"])
 with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
     from restage.model.scoring import Scorer
@@ -19,3 +20,4 @@ with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
         state=snakemake.params.state,
     )
     rescore(inputs.lists, snakemake.output[0], scorer, taught.depth)
+manifests.record(snakemake, __file__)

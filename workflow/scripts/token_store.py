@@ -1,6 +1,7 @@
 from restage import log
 from restage.collections.texts import TextStore
 from restage.collections.tokens import write_tokens
+from restage.grid import manifests
 from restage.grid.layout import TOKENS
 from restage.model.names import load_tokenizer
 
@@ -12,3 +13,4 @@ write_tokens(
     processes=snakemake.threads,
     others=TOKENS.others(snakemake.output[0], "tokenizer"),
 )
+manifests.record(snakemake, __file__)

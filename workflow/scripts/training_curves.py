@@ -1,6 +1,7 @@
 import pandas as pd
 
 from restage import log
+from restage.grid import manifests
 from restage.report import figures, panels
 
 log.start(snakemake.log[0], "figure training")
@@ -11,3 +12,4 @@ curves = [
 ]
 files = snakemake.output.svg, snakemake.output.pdf
 panels.write_figure(figures.training_curves, *files, pd.concat(curves))
+manifests.record(snakemake, __file__)

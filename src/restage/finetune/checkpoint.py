@@ -1,12 +1,9 @@
 """Checkpoints: what a training starts from, and what it leaves behind."""
 
-import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -15,7 +12,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from restage import __version__
 from restage.collections.tokens import leave_out_segment_ids
 from restage.finetune.record import COLUMNS, Row, write_table
-from restage.grid.layout import SETTINGS
 from restage.grid.recipes import Recipe
 from restage.grid.settings import Backbone, Objective
 from restage.model.heads import finish_first_token_only, keep_layers, load_model
@@ -63,7 +59,6 @@ class History:
 
     Args:
         start: the checkpoint of the stage before; None: the backbone.
-        trained: all that it was trained with, as the grid says it.
         left_out: lists without a usable positive.
         best_step: after which the weights were as they are kept.
         rows: of training.csv.
@@ -75,8 +70,6 @@ class History:
     backbone: Backbone
     objective: Objective
     seed: int
-    study: str | None
-    trained: Mapping[str, Any]
     train_lists: int
     left_out: int
     valid_lists: int
@@ -100,7 +93,7 @@ def start_model(start: str | os.PathLike | None, backbone: Backbone, seed: int) 
 def write_checkpoint(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, history: History
 ) -> None:
-    """Write a Hugging Face checkpoint with its training.csv, settings.json and model card."""
+    """Write a Hugging Face checkpoint with its training.csv and model card."""
     # What other programs need to get the same scores: no sigmoid on top in sentence-transformers,
     # the same truncation, and no segment ids where training had none.
     identity = "torch.nn.modules.linear.Identity"
@@ -111,14 +104,7 @@ def write_checkpoint(
         leave_out_segment_ids(tokenizer)
     tokenizer.save_pretrained(folder)
     write_table(folder / TABLE, history.rows)
-    (folder / SETTINGS).write_text(_settings(history))
     (folder / "README.md").write_text(_card(history))
-
-
-def _settings(history: History) -> str:
-    """What was asked for, as a program reads it."""
-    settings = {"study": history.study, "trained": history.trained}
-    return json.dumps(settings, indent=2, sort_keys=True) + "\n"
 
 
 def _card(history: History) -> str:

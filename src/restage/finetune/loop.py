@@ -8,10 +8,9 @@ batch's lists, and gradients are summed before the step. A killed training goes 
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,8 +49,6 @@ def fine_tune(
     passages: str | os.PathLike,
     seed: int,
     compute: Compute,
-    study: str | None,
-    trained: Mapping[str, Any],
     state: str | os.PathLike,
     events: str | os.PathLike,
 ) -> None:
@@ -63,8 +60,6 @@ def fine_tune(
         recipe: whose last stage this is.
         lists: folder with the column stores train/ and valid/.
         queries, passages: token stores that the lists' numbers refer to.
-        study: the study that it is made for, if any.
-        trained: all that it is trained with, as the grid says it, for the record.
         state: the file from which this training goes on if it is killed; removed at its end.
         events: the folder that TensorBoard reads.
 
@@ -104,8 +99,6 @@ def fine_tune(
         backbone=backbone,
         objective=objective,
         seed=seed,
-        study=study,
-        trained=trained,
         train_lists=len(train.usable),
         left_out=left_out,
         valid_lists=len(held_out),

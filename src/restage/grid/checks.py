@@ -4,7 +4,6 @@ Each check raises ``Wrong`` with the key and one line: what is wrong and what to
 """
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from restage.errors import InputError
 from restage.grid.build import circle
 from restage.grid.grid import Grid
-from restage.grid.layout import MODEL, SETTINGS, TAKEN
+from restage.grid.layout import TAKEN
 from restage.grid.machine import missing_file, missing_model
 from restage.grid.origin import Key, Wrong, unknown
 from restage.grid.recipes import Recipe
@@ -39,7 +38,6 @@ def check(grid: Grid) -> None:
     _check_circles(grid)
     _check_recipes(grid)
     _check_backbones(grid)
-    _check_models(grid)
 
 
 def _check_results(grid: Grid) -> None:
@@ -229,50 +227,6 @@ def _check_backbones(grid: Grid) -> None:
     for name, backbone in grid.backbones.items():
         if message := missing_model(backbone.model):
             raise Wrong(("backbones", name, "model"), message)
-
-
-def _check_models(grid: Grid) -> None:
-    """Check that no checkpoint of another study would be trained over."""
-    for model in grid.trained:
-        folder = MODEL.at(grid.roots, **model._asdict())
-        file = folder / SETTINGS
-        if file.is_file():
-            key = ("objectives", Recipe.of(model.recipe).last)
-            try:
-                record = json.loads(file.read_text())
-                study, trained = record.pop("study"), record.pop("trained")
-            except (ValueError, KeyError, TypeError):
-                raise Wrong(
-                    key, f"{file} is damaged; remove the folder to train it again"
-                ) from None
-            if study != grid.study:  # its own study trains anew what has changed
-                _check_same(key, folder, study, trained, grid.training(model))
-
-
-def _check_same(key: Key, folder: Path, study: str | None, there: dict, here: dict) -> None:
-    one, other = _flat(there), _flat(json.loads(json.dumps(here)))
-    different = [
-        f"{name} {one.get(name)!r}, not {other.get(name)!r}"
-        for name in one | other
-        if one.get(name) != other.get(name)
-    ]
-    if different:
-        by = f"study '{study}'" if study else "the grid without 'study'"
-        more = f" and {len(different) - 3} more" if len(different) > 3 else ""
-        raise Wrong(
-            key,
-            f"{folder} was trained by {by} with {', '.join(different[:3])}{more}; give the "
-            "objective or the backbone another name, or remove the folder",
-        )
-
-
-def _flat(settings: Mapping, before: str = "") -> dict[str, object]:
-    """Nested settings as one mapping, by names with dots."""
-    flat: dict[str, object] = {}
-    for name, value in settings.items():
-        nested = isinstance(value, Mapping)
-        flat |= _flat(value, f"{before}{name}.") if nested else {f"{before}{name}": value}
-    return flat
 
 
 # --- what the checks share -----------------------------------------------------------------------

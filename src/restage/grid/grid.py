@@ -1,9 +1,9 @@
 """The whole grid: every part by name, the models that are trained and the rows of the tables."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from restage.grid.layout import Roots, tokenizer_folder
 from restage.grid.recipes import Recipe
@@ -136,31 +136,6 @@ class Grid:
         measures = {dataset.name: dataset.measures for dataset in datasets}
         return TableOrder(tuple(self.first_stages), models, measures)
 
-    def training(self, model: Model) -> dict[str, Any]:
-        """All that a model is trained with, in plain values: also what its lists are made from."""
-        stage = self.stage(model.recipe)
-        settings = {
-            "backbone": asdict(self.backbones[model.backbone]),
-            "objective": asdict(stage.objective),
-            "seed": model.seed,
-            "ranked_lists": self.made_from(stage.objective.ranked_lists),
-        }
-        if stage.previous:
-            settings["start"] = self.training(model._replace(recipe=str(stage.previous)))
-        return settings
-
-    def made_from(self, name: str) -> dict[str, Any]:
-        """All that ranked lists are made from, in plain values."""
-        lists = self.ranked_lists[name]
-        settings = asdict(lists) | {"collection": asdict(self.collections[lists.collection])}
-        if stage := lists.format.first_stage:
-            settings["retrieved_by"] = asdict(self.first_stages[stage].engine)  # type: ignore[call-overload]
-        if taught := lists.format.taught:
-            settings["source"] = self.made_from(taught.ranked_lists)
-            if taught.checkpoint:
-                settings["teacher"] = self.training(self.teacher(taught.checkpoint))
-        return _without(settings, "name", "expected", "sha256")
-
     def teacher(self, checkpoint: Checkpoint) -> Model:
         """The model that a checkpoint means."""
         seed = self.seeds[0] if checkpoint.seed is None else checkpoint.seed
@@ -170,14 +145,3 @@ class Grid:
         """The first ranked lists with the same queries: their stores serve all of them."""
         queries = self.ranked_lists[lists].queries
         return next(n for n, other in self.ranked_lists.items() if other.queries == queries)
-
-
-def _but_the_rate(objective: Objective) -> Objective:
-    return replace(objective, learning_rate=0)
-
-
-def _without(settings: Any, *names: str) -> Any:
-    """Take out what says nothing of what is made."""
-    if not isinstance(settings, dict):
-        return settings
-    return {k: _without(v, *names) for k, v in settings.items() if k not in names}

@@ -20,6 +20,17 @@ class Roots(NamedTuple):
     def of(cls, results: str, study: str | None) -> "Roots":
         return cls(results, f"{results}/studies/{study}" if study else results)
 
+    def relative(self, path: str | Path) -> str:
+        """A path below a root, as the outputs' templates say it; that of another file by its name.
+
+        So it stays the same where results are moved, and where others' files are.
+        """
+        for root in (self.study, self.results):  # the first may be in the second
+            if Path(path).is_relative_to(root):
+                name = "<results>" if root == self.results else "<study>"
+                return f"{name}/{Path(path).relative_to(root).as_posix()}"
+        return Path(path).name
+
 
 class Output(str):
     """The path of a kind of output: a template with its root and its wildcards."""
@@ -69,17 +80,14 @@ class Output(str):
         return f"{self.partition('/')[0]}/logs/{self.job}.log"
 
     @property
-    def benchmark(self) -> str:
-        return f"{self.partition('/')[0]}/benchmarks/{self.job}.tsv"
-
-    @property
     def state(self) -> "Output":
         """What a killed job goes on from; outside the output, which Snakemake removes then."""
         return Output(f"<results>/states/{self.job}")
 
 
-LOGS = Output("<results>/logs")
-BENCHMARKS = Output("<results>/benchmarks")
+MANIFESTS = Output("<results>/manifests")
+MANIFEST = Output("<results>/manifests/{path}.json")
+SEEN = Output("<results>/manifests/.seen.json")  # the content of large files
 # collections
 FETCHED = Output("<results>/downloads/ir_datasets/{id}.fetched")
 TEXTS = Output("<results>/stores/texts/{kind}/{name}")
@@ -95,7 +103,6 @@ INDEX = Output("<results>/indexes/{first_stage}/{collection}")
 FIRST_STAGE_RUN = Output("<results>/first_stage/{first_stage}/{dataset}.run.gz")
 # finetune
 MODEL = Output("<results>/models/{backbone}/{recipe}/{seed}")
-SETTINGS = "settings.json"  # in a model: what it was trained with, and for which study
 EVENTS = Output("<results>/tensorboard/{backbone}/{recipe}/{seed}")
 # rerank
 SCORES = Output("<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet")

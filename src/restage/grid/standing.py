@@ -1,0 +1,253 @@
+"""Which outputs still fit the configuration and their inputs, as their manifests say."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from restage.errors import InputError
+from restage.grid.layout import MANIFESTS
+from restage.grid.manifests import Contents, Inputs, Manifest, manifest_of
+
+Job = tuple[str, tuple[tuple[str, str], ...]]  # a rule and wildcards, by their names
+# What the studies of a results folder make of the same models.
+SHARED = {"score", "rerank", "measure", "measure_first_stages"}
+
+
+class Needs(NamedTuple):
+    """What an output would be made from now.
+
+    Args:
+        paths: of the inputs.
+        code: of the script and its modules, as a manifest has it.
+    """
+
+    settings: dict[str, Any]
+    inputs: Inputs
+    paths: list[str]
+    code: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """An output that is there, with its manifest and what it would be made from now.
+
+    Args:
+        content: what it has now.
+    """
+
+    path: str
+    content: str | None
+    manifest: Manifest
+    needs: Needs
+
+    @property
+    def job(self) -> Job:
+        """The rule and the wildcards that it is made by."""
+        return self.manifest.rule, tuple(sorted(self.manifest.wildcards.items()))
+
+    @cached_property
+    def changes(self) -> list[str]:
+        """What is not as it was when it was made, each as a line; nothing: it fits."""
+        asked = ["it was rejected"] if self.manifest.rejected else []
+        if self.content != self.manifest.sha256:
+            asked.append("it was changed after it was made")
+        settings = differences(self.manifest.settings, self.needs.settings)
+        return [*asked, *settings, *_changed_inputs(self.manifest.inputs, self.needs.inputs)]
+
+    @property
+    def other_code(self) -> list[str]:
+        """The modules that are not as they were when it was made."""
+        then, now = self.manifest.code, self.needs.code
+        return [name for name in then | now if then.get(name) != now.get(name)]
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is known to fit: the content of every input is known."""
+        both = *self.manifest.inputs.values(), *self.needs.inputs.values()
+        return not self.changes and all(content for inputs in both for content in inputs.values())
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each setting that differs: its name with dots, its old and its new value."""
+    one, other = _flat(then), _flat(now)
+    for name in one | other:
+        before, after = one.get(name), other.get(name)
+        if before != after and isinstance(before, list) and isinstance(after, list):
+            yield f"{name}: {_in_lists(before, after)}"
+        elif before != after:
+            yield f"{name}: {before} -> {after}"
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, object]:
+    """Nested settings as one mapping, by names with dots."""
+    flat: dict[str, object] = {}
+    for name, value in settings.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{before}{name}.") if nested else {f"{before}{name}": value}
+    return flat
+
+
+def _in_lists(then: list, now: list) -> str:
+    gone, new = [x for x in then if x not in now], [x for x in now if x not in then]
+    parts = [f"{sign} {_short(x)}" for sign, some in (("-", gone), ("+", new)) for x in some]
+    return ", ".join(parts) or "in another order"
+
+
+def _short(value: Any) -> str:
+    return "/".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _changed_inputs(then: Inputs, now: Inputs) -> Iterator[str]:
+    for name in then | now:
+        one, other = then.get(name, {}), now.get(name, {})
+        if len(one) == len(other) == 1:  # it may have moved
+            one = dict(zip(other, one.values(), strict=True))
+        for path in one | other:
+            if path not in other:
+                yield f"without {path}"
+            elif path not in one:
+                yield f"with {path}"
+            elif one[path] != other[path] and one[path] and other[path]:
+                yield f"{path}: other content"
+
+
+class Standing:
+    """All outputs that are there.
+
+    Args:
+        contents: of the inputs and outputs.
+        needs: what an output of a rule and its wildcards would be made from; None: the grid has no
+            such output.
+    """
+
+    def __init__(self, contents: Contents, needs: Callable[[str, Mapping[str, str]], Needs | None]):
+        self.contents, self.roots, self._needs = contents, contents.roots, needs
+        self._told: set[tuple[str, ...]] = set()
+
+    @cached_property
+    def outputs(self) -> dict[str, Made]:
+        """Those of this grid that have a manifest, by their paths as manifests name them."""
+        return {self.roots.relative(made.path): made for made in self._outputs()}
+
+    def _outputs(self) -> Iterator[Made]:
+        root, folder = Path(self.roots.results), MANIFESTS.at(self.roots)
+        known: dict[str, Needs | None] = {}
+        for file in sorted(folder.rglob("*.json")):
+            path = root / file.relative_to(folder).with_suffix("")
+            manifest = Manifest.read(file) if path.exists() else None
+            if manifest:
+                job = f"{manifest.rule} {manifest.wildcards}"
+                if job not in known:
+                    known[job] = self._needs(manifest.rule, manifest.wildcards)
+                if needs := known[job]:
+                    yield Made(str(path), self.contents[str(path)], manifest, needs)
+
+    @cached_property
+    def changed(self) -> dict[Job, list[str]]:
+        """What has changed, by the jobs that must be done again for it."""
+        changed: dict[Job, list[str]] = {}
+        for made in self.outputs.values():
+            if made.changes:
+                lines = changed.setdefault(made.job, [])
+                lines += [line for line in made.changes if line not in lines]
+        return changed
+
+    def told(self, job: Job) -> list[str]:
+        """Why a job is done again, and all others of its rule for the same reason; told once."""
+        rule, changes = job[0], self.changed[job]
+        if (rule, *changes) in self._told:
+            return []
+        self._told.add((rule, *changes))
+        names = [
+            "/".join(made.manifest.wildcards.values())
+            for made in self.outputs.values()
+            if made.job[0] == rule and self.changed.get(made.job) == changes
+        ]
+        return [f"again: {rule} {_some(list(dict.fromkeys(names)))}: {_some(changes, '; ')}"]
+
+    def again(self) -> dict[str, str]:
+        """Why outputs are made again, by their paths: what changed, or what is made before them."""
+        causes = {path: "; ".join(made.changes) for path, made in self.outputs.items()}
+        causes = {path: cause for path, cause in causes.items() if cause}
+        left = list(causes)
+        users: dict[str, list[str]] = {}
+        for path, made in self.outputs.items():
+            for used in (path for paths in made.needs.inputs.values() for path in paths):
+                users.setdefault(used, []).append(path)
+        while left:
+            cause = left.pop(0)
+            for user in users.get(cause, []):
+                if user not in causes:
+                    causes[user] = f"after {cause.partition('/')[2]}"
+                    left.append(user)
+        return causes
+
+    def by_other_code(self) -> dict[str, list[str]]:
+        """The outputs that other code made, and the modules that differ."""
+        return {path: made.other_code for path, made in self.outputs.items() if made.other_code}
+
+    def refuse(self, study: str | None) -> None:
+        """Check that nothing that another study made would be made otherwise.
+
+        Scores, runs and measures are: a study with other first stages scores other pairs.
+
+        Raises:
+            InputError: the first such output, and what differs.
+        """
+        for made in self.outputs.values():
+            other = made.manifest.study
+            if made.changes and other != study and made.manifest.rule not in SHARED:
+                by = f"study '{other}'" if other else "the grid without 'study'"
+                raise InputError(
+                    f"{made.path} was made by {by}, and would be made anew for this one: "
+                    f"{_some(made.changes, '; ')}; give what differs another name, or remove it"
+                )
+
+    def settle(self) -> None:
+        """Make no output that is known to fit older than what it was made from.
+
+        Copies have the time of copying, and a file that is written anew may have the same bytes.
+        """
+        fits = {made.path: made for made in self.outputs.values() if made.certain}
+        times: dict[str, int] = {}
+
+        def settled(path: str) -> int:
+            if path not in times:
+                times[path] = _time(path)
+                if made := fits.get(path):
+                    newest = max(map(settled, made.needs.paths), default=0)
+                    if times[path] < newest:
+                        _set_time(path, newest)
+                        os.utime(manifest_of(self.roots, path))
+                        times[path] = newest
+            return times[path]
+
+        for path in fits:
+            settled(path)
+
+
+def _time(path: str) -> int:
+    """When Snakemake takes a file or folder to be made (ns); 0: it is not there."""
+    try:
+        return _carrier(path).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _set_time(path: str, time: int) -> None:
+    os.utime(_carrier(path), ns=(time, time))
+
+
+def _carrier(path: str) -> Path:
+    """What carries the time of a file or a folder."""
+    mark = Path(path, ".snakemake_timestamp")
+    return mark if Path(path).is_dir() and mark.exists() else Path(path)
+
+
+def _some(names: list[str], joint: str = ", ") -> str:
+    """The first of many names, and how many more there are."""
+    more = [f"{len(names) - 3} more"] if len(names) > 3 else []
+    return joint.join([*names[:3], *more])
