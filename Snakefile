@@ -39,6 +39,15 @@ if workflow.is_main_process:
     standing.settle()
     for maker in workflow.rules:
         maker.set_input(partial(made_again, maker))
+    tell_of_other_code(standing)
+
+
+onsuccess:
+    tell_of_other_code(Standing(Contents(grid.roots), needs))
+
+
+onerror:
+    tell_of_other_code(Standing(Contents(grid.roots), needs))
 
 
 wildcard_constraints:

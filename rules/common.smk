@@ -301,3 +301,9 @@ def made_again(maker, wildcards):
         for line in standing.told(job):
             print(line, file=sys.stderr)
     return []
+
+
+def tell_of_other_code(standing):
+    """Say what was made by other code: an edit makes nothing again by itself, and is never silent."""
+    if note := standing.note():
+        print(note, file=sys.stderr)

@@ -1,5 +1,4 @@
 # Figures, pages and provenance: what the report consists of; and the plan.
-import time
 
 
 localrules:
@@ -12,6 +11,9 @@ localrules:
     provenance,
     table_pages,
     plan,
+    stale,
+    accept,
+    reject,
 
 
 rule figures:
@@ -143,14 +145,46 @@ if table_pages():
 
 
 rule plan:
-    output:
-        TABLE.of(table=PLAN),
     log:
         TABLE.of(table=PLAN).log,
     conda:
         "../envs/model.yaml"
     params:
-        # A plan tells what is done, so it is made anew whenever it is asked for.
-        now=time.time(),
+        again=lambda w: standing.again(),
+        table=on_disk(TABLE.of(table=PLAN)),
     script:
         "../workflow/scripts/plan.py"
+
+
+rule stale:
+    log:
+        TABLE.of(table="stale").log,
+    conda:
+        "../envs/data.yaml"
+    params:
+        manifests=str(MANIFESTS.at(grid.roots)),
+        modules=lambda w: standing.by_other_code(),
+    script:
+        "../workflow/scripts/stale.py"
+
+
+rule accept:
+    log:
+        TABLE.of(table="accept").log,
+    conda:
+        "../envs/data.yaml"
+    params:
+        code=lambda w: standing.code_of_stale(),
+    script:
+        "../workflow/scripts/accept.py"
+
+
+rule reject:
+    log:
+        TABLE.of(table="reject").log,
+    conda:
+        "../envs/data.yaml"
+    params:
+        code=lambda w: standing.code_of_stale(),
+    script:
+        "../workflow/scripts/reject.py"

@@ -6,7 +6,9 @@ from restage.report import plan, typeset
 
 log.start(snakemake.log[0], "plan")
 grid = build(snakemake.config, ENGINES, FORMATS)
-table = plan.plan(grid)
-typeset.write_csv(table, snakemake.output[0])
+again = {path.partition("/")[2]: why for path, why in snakemake.params.again.items()}
+table = plan.plan(grid, {path: reason for path, (_, reason) in again.items()})
+typeset.write_csv(table, snakemake.params.table)
 text = typeset.plan_text(plan.summary(table), grid.plan.device, grid.plan.share_of_peak)
-print(f"\n{text}\n\nJob by job: {snakemake.output[0]}")
+why = typeset.reasons_text(plan.reasons(table, again))
+print(f"\n{text}\n\n{why}\n\nJob by job: {snakemake.params.table}")

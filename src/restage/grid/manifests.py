@@ -115,6 +115,12 @@ def record(job: Job, script: str) -> None:
         one.write(manifest_of(roots, output))
 
 
+def change(path: str | os.PathLike, **others: Any) -> None:
+    """Write other values into a manifest."""
+    if manifest := Manifest.read(path):
+        replace(manifest, **others).write(path)
+
+
 def manifest_of(roots: Roots, output: str | os.PathLike) -> Path:
     """Where the manifest of an output is."""
     return MANIFEST.at(roots, path=Path(output).relative_to(roots.results).as_posix())

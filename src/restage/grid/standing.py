@@ -1,6 +1,7 @@
 """Which outputs still fit the configuration and their inputs, as their manifests say."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,17 @@ from restage.grid.manifests import Contents, Inputs, Manifest, manifest_of
 Job = tuple[str, tuple[tuple[str, str], ...]]  # a rule and wildcards, by their names
 # What the studies of a results folder make of the same models.
 SHARED = {"score", "rerank", "measure", "measure_first_stages"}
+# Makes what nobody asks for but other jobs: where it is missing it is not missed.
+INSIDE = {
+    "text_store",
+    "token_store",
+    "qrels",
+    "shared_index",
+    "index",
+    "mine",
+    "download",
+    "score",
+}
 
 
 class Needs(NamedTuple):
@@ -32,7 +44,7 @@ class Needs(NamedTuple):
 
 @dataclass(frozen=True)
 class Made:
-    """An output that is there, with its manifest and what it would be made from now.
+    """An output that has been made, with its manifest and what it would be made from now.
 
     Args:
         content: what it has now.
@@ -115,7 +127,7 @@ def _changed_inputs(then: Inputs, now: Inputs) -> Iterator[str]:
 
 
 class Standing:
-    """All outputs that are there.
+    """All outputs that have been made.
 
     Args:
         contents: of the inputs and outputs.
@@ -137,8 +149,7 @@ class Standing:
         known: dict[str, Needs | None] = {}
         for file in sorted(folder.rglob("*.json")):
             path = root / file.relative_to(folder).with_suffix("")
-            manifest = Manifest.read(file) if path.exists() else None
-            if manifest:
+            if manifest := Manifest.read(file):
                 job = f"{manifest.rule} {manifest.wildcards}"
                 if job not in known:
                     known[job] = self._needs(manifest.rule, manifest.wildcards)
@@ -166,28 +177,64 @@ class Standing:
             for made in self.outputs.values()
             if made.job[0] == rule and self.changed.get(made.job) == changes
         ]
-        return [f"again: {rule} {_some(list(dict.fromkeys(names)))}: {_some(changes, '; ')}"]
+        which = " ".join([rule, _some(list(dict.fromkeys(filter(None, names))))]).rstrip()
+        return [f"again: {which}: {_some(changes, '; ')}"]
 
-    def again(self) -> dict[str, str]:
-        """Why outputs are made again, by their paths: what changed, or what is made before them."""
-        causes = {path: "; ".join(made.changes) for path, made in self.outputs.items()}
-        causes = {path: cause for path, cause in causes.items() if cause}
-        left = list(causes)
-        users: dict[str, list[str]] = {}
+    def again(self) -> dict[str, tuple[str, str]]:
+        """The rule of each output that is made again and why, by its path.
+
+        What changed, that it is missing, or the rule that makes what it is made from.
+        """
+        why = {path: _some(made.changes, "; ") for path, made in self.outputs.items()}
         for path, made in self.outputs.items():
-            for used in (path for paths in made.needs.inputs.values() for path in paths):
-                users.setdefault(used, []).append(path)
+            if not Path(made.path).exists():
+                why[path] = "missing" if made.manifest.rule not in INSIDE else ""
+        left = [path for path, reason in why.items() if reason]
         while left:
             cause = left.pop(0)
-            for user in users.get(cause, []):
-                if user not in causes:
-                    causes[user] = f"after {cause.partition('/')[2]}"
+            for user in self._users.get(cause, []):
+                if not why[user] and Path(self.outputs[user].path).exists():
+                    why[user] = f"after {self.outputs[cause].manifest.rule}"
                     left.append(user)
-        return causes
+        rules = {path: made.manifest.rule for path, made in self.outputs.items()}
+        return {path: (rules[path], reason) for path, reason in why.items() if reason}
+
+    @cached_property
+    def _users(self) -> dict[str, list[str]]:
+        """The outputs that are made from each path."""
+        users: dict[str, list[str]] = {}
+        for path, made in self.outputs.items():
+            for used in (used for paths in made.needs.inputs.values() for used in paths):
+                users.setdefault(used, []).append(path)
+        return users
 
     def by_other_code(self) -> dict[str, list[str]]:
-        """The outputs that other code made, and the modules that differ."""
-        return {path: made.other_code for path, made in self.outputs.items() if made.other_code}
+        """What other code made, by path below the results folder, and the modules that differ."""
+        return {
+            Path(made.path).relative_to(self.roots.results).as_posix(): made.other_code
+            for made in self.outputs.values()
+            if made.other_code and not made.changes and Path(made.path).exists()
+        }
+
+    def code_of_stale(self) -> dict[str, dict[str, str]]:
+        """The code as it is that would make what other code made, by the manifests of that."""
+        made = {Path(made.path): made.needs.code for made in self.outputs.values()}
+        stale = (Path(self.roots.results, path) for path in self.by_other_code())
+        return {str(manifest_of(self.roots, path)): made[path] for path in stale}
+
+    def note(self) -> str | None:
+        """What to say at the end of a run of the outputs that other code made; None: nothing."""
+        stale = self.by_other_code()
+        if not stale:
+            return None
+        made = {Path(made.path): made.manifest.rule for made in self.outputs.values()}
+        rules = Counter(made[Path(self.roots.results, path)] for path in stale)
+        kinds = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
+        return (
+            f"{rules.total():,} outputs were made by other code ({kinds}) and stand; "
+            "`snakemake stale` lists them, `snakemake reject` has them made again, "
+            "`snakemake accept` ends this note"
+        )
 
     def refuse(self, study: str | None) -> None:
         """Check that nothing that another study made would be made otherwise.

@@ -43,7 +43,7 @@ DEVICES = {
     "T4": 65,
     "V100": 125,
 }
-COLUMNS = ["rule", "job", "pairs", "tokens", "pflop", "gpu_hours", "disk_gb", "done"]
+COLUMNS = ["rule", "job", "pairs", "tokens", "pflop", "gpu_hours", "disk_gb", "done", "why"]
 SUMMARY = ["rule", "jobs", "done", "pairs", "tokens", "pflop", "gpu_hours", "gpu_hours_left"]
 SUMMARY += ["disk_gb", "disk_gb_left"]
 # Bytes of what is not there yet, as measured on what the workflow writes.
@@ -72,19 +72,23 @@ class Job(NamedTuple):
     flop: float
     size: float  # bytes
     done: bool
+    why: str
 
 
-def plan(grid: Grid) -> pd.DataFrame:
+def plan(grid: Grid, again: Mapping[str, str]) -> pd.DataFrame:
     """Return one row per output of the grid that takes much to compute or to store.
+
+    Args:
+        again: why outputs that are there are made again, by their paths below the results folder.
 
     Returns:
         ``pairs`` and ``tokens`` that a model reads (training pairs once each, though they are read
         forwards and backwards), ``pflop`` (1e15 operations) of them, ``gpu_hours`` on the
         configured device at the configured share of its peak, ``disk_gb`` of the artifact (as it
-        is, or estimated), and whether it is ``done``.
+        is, or estimated), whether it is ``done``, and ``why`` not.
     """
     speed = DEVICES[grid.plan.device] * 1e12 * grid.plan.share_of_peak
-    rows = [job._asdict() for job in _Jobs(grid).all()]
+    rows = [job._asdict() for job in _Jobs(grid, again).all()]
     table = pd.DataFrame(rows, columns=Job._fields)
     table["pflop"], table["gpu_hours"] = table["flop"] / 1e15, table["flop"] / speed / 3600
     table["disk_gb"] = table["size"] / 1e9
@@ -94,7 +98,7 @@ def plan(grid: Grid) -> pd.DataFrame:
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return the sums of a plan per rule and in total, and what is left to do."""
     left = table[["gpu_hours", "disk_gb"]].where(~table["done"], 0).add_suffix("_left")
-    numbers = table[COLUMNS[2:]].assign(jobs=1, **left)
+    numbers = table[COLUMNS[2:-1]].assign(jobs=1, **left)
     sums = numbers.groupby(table["rule"], sort=False).sum()
     sums.loc["total"] = sums.sum()
     # The runs are cut from the scores: their pairs are among those already.
@@ -102,11 +106,25 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return sums.reset_index()[SUMMARY]
 
 
+def reasons(table: pd.DataFrame, again: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """Return what is to be done by a plan, per rule and reason: outputs, pairs and gpu_hours.
+
+    Args:
+        again: rule and reason of what is made again, by path; also of what no plan has, since it
+            takes no time.
+    """
+    others = [("", path, *why) for path, why in again.items() if path not in set(table["job"])]
+    more = pd.DataFrame(others, columns=["done", "job", "rule", "why"])
+    whole = pd.concat([table[~table["done"]], more]).fillna({"pairs": 0, "gpu_hours": 0})
+    kinds = whole.assign(outputs=1).groupby(["rule", "why"], sort=False)
+    return kinds[["outputs", "pairs", "gpu_hours"]].sum().reset_index()
+
+
 class _Jobs:
     """The jobs of a grid, with what each costs."""
 
-    def __init__(self, grid: Grid):
-        self.grid, self.counts = grid, Counts(grid)
+    def __init__(self, grid: Grid, again: Mapping[str, str]):
+        self.grid, self.again, self.counts = grid, again, Counts(grid)
 
     def all(self) -> Iterator[Job]:
         grid = self.grid
@@ -135,7 +153,8 @@ class _Jobs:
         # What no model reads has no pairs and tokens to count.
         read = (pairs, tokens) if flop or rule == "rerank" else (0, 0.0)
         path = output.of(**wildcards).partition("/")[2]
-        return Job(rule, path, *read, flop, size, artifact.exists())
+        why = self.again.get(path, "") if artifact.exists() else "missing"
+        return Job(rule, path, *read, flop, size, not why, why)
 
     # --- texts and tokens -------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ python -m restage.report.typeset results/tables/in_domain.csv     # print a tabl
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tabulate import tabulate
 
 from restage.evaluate.values import CELL
 from restage.files import complete
+from restage.grid.manifests import Manifest
 
 TEXT = {
     *CELL,
@@ -222,6 +224,36 @@ def plan_text(summary: pd.DataFrame, device: str, share: float) -> str:
     return (
         f"{_aligned(rows, heads, left=1)}\n\nHours on one {device} at {share:.0%} of its peak. "
         "Trainings are reckoned to their last step:\nthey may stop earlier."
+    )
+
+
+def reasons_text(reasons: pd.DataFrame) -> str:
+    """Return what is to be done and why, as ``plan.reasons`` returns it, as text."""
+    if reasons.empty:
+        return "Nothing is to be done."
+    numbers = {"pairs": "{:,.0f}".format, "gpu_hours": short}
+    rows = reasons.assign(**{name: reasons[name].map(form) for name, form in numbers.items()})
+    rows = rows[["rule", "why", "outputs", "pairs", "gpu_hours"]]
+    return _aligned(rows, [name.replace("_", " ") for name in rows], left=2)
+
+
+def other_code_text(made: Mapping[str, Manifest], modules: Mapping[str, list[str]]) -> str:
+    """Return what other code made, by rule, commit and what differs, as text.
+
+    Args:
+        made, modules: manifests of outputs and the modules that differ, by path.
+    """
+    if not modules:
+        return "Every output was made by the code as it is."
+    kinds = Counter(
+        (made[path].rule, made[path].commit, ", ".join(differing))
+        for path, differing in modules.items()
+    )
+    heads = ["rule", "made at", "what differs", "outputs"]
+    rows = pd.DataFrame([(*kind, f"{count:,}") for kind, count in kinds.items()], columns=heads)
+    return (
+        f"{_aligned(rows, heads, left=3)}\n\n`snakemake accept` lets them stand; "
+        "`snakemake reject` has the next run make them again."
     )
 
 
