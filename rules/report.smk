@@ -119,7 +119,7 @@ rule provenance:
     conda:
         "../envs/data.yaml"
     params:
-        manifests=str(MANIFESTS.at(grid.roots)),
+        manifests=on_disk(MANIFESTS),
     script:
         "../workflow/scripts/provenance.py"
 
@@ -162,7 +162,7 @@ rule stale:
     conda:
         "../envs/data.yaml"
     params:
-        manifests=str(MANIFESTS.at(grid.roots)),
+        manifests=on_disk(MANIFESTS),
         modules=lambda w: standing.by_other_code(),
     script:
         "../workflow/scripts/stale.py"

@@ -11,7 +11,7 @@ from restage.grid.manifests import Manifest
 MEASURED = ["seconds", "cpu_seconds", "memory_mb", "device"]
 
 
-def manifests(folder: str | os.PathLike) -> dict[str, Manifest]:
+def read_manifests(folder: str | os.PathLike) -> dict[str, Manifest]:
     """Return the manifests in a folder by the paths of their outputs, without their root."""
     files = sorted(Path(folder).rglob("*.json"))
     read = {str(file.relative_to(folder).with_suffix("")): Manifest.read(file) for file in files}
