@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import InputFunctionException
 from snakemake.iocontainers import Wildcards
 
-from restage.code import fingerprints
+from restage.code import Code
 from restage.errors import InputError
 from restage.first_stage import ENGINES
 from restage.grid.grid import Model
@@ -270,6 +270,7 @@ def figure_of(name, category, what):
 
 
 contents = Contents(grid.roots)
+own_code = Code(PARSED.at(grid.roots))
 
 
 def needs(name, wildcards):
@@ -286,8 +287,14 @@ def needs(name, wildcards):
     except (KeyError, InputFunctionException):
         return None
     script = workflow.source_path(f"../workflow/scripts/{Path(maker.script).name}")
-    code = fingerprints(script, classes_in(params.values()), SILENT)
-    return Needs(settings_of(params), inputs_of(inputs, contents), list(map(str, inputs)), code)
+    code = own_code.fingerprints(script, classes_in(params.values()), SILENT)
+    return Needs(
+        settings_of(params),
+        inputs_of(inputs, contents),
+        [str(path) for path in inputs],
+        [str(path) for path in maker.expand_output(wildcards)[0]],
+        code,
+    )
 
 
 standing = Standing(contents, needs)

@@ -5,11 +5,15 @@ Read from the files' text, so nothing is run. Formatting, comments and docstring
 
 import ast
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from restage.files import complete
 
 PACKAGE = Path(__file__).parent
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -53,39 +57,65 @@ def _imports(node: ast.AST, function: str | None, for_types: bool) -> Iterator[I
         yield from _imports(child, function, for_types)
 
 
-def fingerprints(
-    script: str | os.PathLike, computing: Iterable[str], silent: Iterable[str] = ()
-) -> dict[str, str]:
-    """Return a fingerprint of what a script does and of each module that it does it with.
-
-    A package's own file is none of them: it names what the package has, and a job takes but one of
-    those.
+class Code:
+    """Fingerprints of scripts and modules.
 
     Args:
-        computing: modules that the script takes without importing them.
-        silent: modules and packages that decide nothing of what is computed.
+        known: a file that keeps what is known of files by their bytes, for to parse them all takes
+            longer than most jobs.
     """
-    found, left = {Path(script).name: _fingerprint(Path(script))}, [*computing]
-    left += _used_by(Path(script))
-    while left:
-        name = left.pop()
-        file = modules().get(name)
-        if not file or file.name == "__init__.py" or name in found or _below(name, silent):
-            continue
-        found[name] = _fingerprint(file)
-        left += _used_by(file)
-    return dict(sorted(found.items()))
+
+    def __init__(self, known: str | os.PathLike):
+        self.file = Path(known)
+        self.known: dict[str, list] = _read(self.file)
+        self.about = cache(self._about)
+
+    def fingerprints(
+        self, script: str | os.PathLike, computing: Iterable[str], silent: Iterable[str] = ()
+    ) -> dict[str, str]:
+        """Return what tells a script and each module that it works with from any others.
+
+        A package's own file is none of them: it names what the package has, and a job takes but one
+        of those.
+
+        Args:
+            computing: modules that the script takes without importing them.
+            silent: modules and packages that decide nothing of what is computed.
+        """
+        fingerprint, used = self.about(Path(script))
+        found, left = {Path(script).name: fingerprint}, [*computing, *used]
+        while left:
+            name = left.pop()
+            file = modules().get(name)
+            if not file or file.name == "__init__.py" or name in found or _below(name, silent):
+                continue
+            found[name], used = self.about(file)
+            left += used
+        return dict(sorted(found.items()))
+
+    def _about(self, file: Path) -> tuple[str, list[str]]:
+        """A file's fingerprint, and the modules that it imports."""
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        if content not in self.known:
+            used = sorted({one.module for one in imports_of(file) if not one.for_types})
+            self.known[content] = [_fingerprint(file), used]
+            with suppress(OSError), complete(self.file) as part:
+                part.write_text(json.dumps(self.known))
+        fingerprint, used = self.known[content]
+        return fingerprint, used
 
 
-def _used_by(file: Path) -> list[str]:
-    return [one.module for one in imports_of(file) if not one.for_types]
+def _read(file: Path) -> dict[str, list]:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def _below(name: str, packages: Iterable[str]) -> bool:
     return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
-@cache
 def _fingerprint(file: Path) -> str:
     tree = ast.parse(file.read_text())
     for node in ast.walk(tree):

@@ -88,6 +88,7 @@ class Output(str):
 MANIFESTS = Output("<results>/manifests")
 MANIFEST = Output("<results>/manifests/{path}.json")
 SEEN = Output("<results>/manifests/.seen.json")  # the content of large files
+PARSED = Output("<results>/manifests/.code.json")  # what the workflow's own files do
 # collections
 FETCHED = Output("<results>/downloads/ir_datasets/{id}.fetched")
 TEXTS = Output("<results>/stores/texts/{kind}/{name}")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from restage import log, versions
-from restage.code import fingerprints
+from restage.code import Code
 from restage.files import complete, digest, files_in, size
-from restage.grid.layout import MANIFEST, SEEN, Roots
+from restage.grid.layout import MANIFEST, PARSED, SEEN, Roots
 
 # What decides nothing of an output, or is in its settings.
 SILENT = ["restage.grid", "restage.log", "restage.errors", "restage.devices"]
@@ -101,7 +101,7 @@ def record(job: Job, script: str) -> None:
         inputs=inputs_of(job.input, Contents(roots)),
         sha256="",
         size=0,
-        code=fingerprints(script, classes_in(params.values()), SILENT),
+        code=Code(PARSED.at(roots)).fingerprints(script, classes_in(params.values()), SILENT),
         commit=versions.commit(Path(script).parent),
         versions=versions.versions(),
         device=log.facts(job.log[0]).get("device", ""),

@@ -1,6 +1,7 @@
 """Which outputs still fit the configuration and their inputs, as their manifests say."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ class Needs(NamedTuple):
 
     Args:
         paths: of the inputs.
+        outputs: all that the same job makes.
         code: of the script and its modules, as a manifest has it.
     """
 
     settings: dict[str, Any]
     inputs: Inputs
     paths: list[str]
+    outputs: list[str]
     code: dict[str, str]
 
 
@@ -153,7 +156,8 @@ class Standing:
                 job = f"{manifest.rule} {manifest.wildcards}"
                 if job not in known:
                     known[job] = self._needs(manifest.rule, manifest.wildcards)
-                if needs := known[job]:
+                needs = known[job]
+                if needs and str(path) in needs.outputs:
                     yield Made(str(path), self.contents[str(path)], manifest, needs)
 
     @cached_property
@@ -168,17 +172,25 @@ class Standing:
 
     def told(self, job: Job) -> list[str]:
         """Why a job is done again, and all others of its rule for the same reason; told once."""
-        rule, changes = job[0], self.changed[job]
+        rule, changes = job[0], self._alike(job)
         if (rule, *changes) in self._told:
             return []
         self._told.add((rule, *changes))
-        names = [
-            "/".join(made.manifest.wildcards.values())
+        alike = {
+            "/".join(made.manifest.wildcards.values()): None
             for made in self.outputs.values()
-            if made.job[0] == rule and self.changed.get(made.job) == changes
-        ]
-        which = " ".join([rule, _some(list(dict.fromkeys(filter(None, names))))]).rstrip()
-        return [f"again: {which}: {_some(changes, '; ')}"]
+            if made.job[0] == rule and made.job in self.changed and self._alike(made.job) == changes
+        }
+        which = " ".join([rule, _some(list(filter(None, alike)))]).rstrip()
+        return [f"again: {which}: {_some(self.changed[job] if len(alike) < 2 else changes, '; ')}"]
+
+    def _alike(self, job: Job) -> list[str]:
+        """What has changed for a job, in words that others of its rule share."""
+        changes = self.changed[job]
+        for name, value in job[1]:
+            between = rf"(?<=/){re.escape(value)}(?=[/.:]|$)"
+            changes = [re.sub(between, f"{{{name}}}", change) for change in changes]
+        return changes
 
     def again(self) -> dict[str, tuple[str, str]]:
         """The rule of each output that is made again and why, by its path.
@@ -258,7 +270,8 @@ class Standing:
 
         Copies have the time of copying, and a file that is written anew may have the same bytes.
         """
-        fits = {made.path: made for made in self.outputs.values() if made.certain}
+        there = (made for made in self.outputs.values() if Path(made.path).exists())
+        fits = {made.path: made for made in there if made.certain}
         times: dict[str, int] = {}
 
         def settled(path: str) -> int:
