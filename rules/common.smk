@@ -46,7 +46,7 @@ def first_stages(indexes):
 def source_of(kind, name):
     """Where passages or queries come from."""
     if kind == "ranked_lists":
-        return grid.ranked_lists[name].queries
+        return grid.training_queries[name]
     return getattr(grid, kind)[name].source
 
 
@@ -88,13 +88,13 @@ def tokens_of_dataset(model, dataset):
 def tokens_of_lists(model, lists):
     """Token stores of the queries and passages that ranked lists refer to."""
     return {
-        "queries": tokens(model, "ranked_lists", grid.lists_with_queries_of(lists)),
+        "queries": tokens(model, "ranked_lists", grid.ranked_lists[lists].queries.folder),
         "passages": tokens(model, "collections", grid.ranked_lists[lists].collection),
     }
 
 
 def tokens(model, kind, name):
-    return TOKENS.of(tokenizer=tokenizer_folder(model), kind=kind, name=name)
+    return TOKENS.of(tokenizer=folder_name(model), kind=kind, name=name)
 
 
 def collection_of(dataset):
@@ -102,7 +102,7 @@ def collection_of(dataset):
 
 
 def queries_of_lists(lists):
-    return TEXTS.of(kind="ranked_lists", name=grid.lists_with_queries_of(lists))
+    return TEXTS.of(kind="ranked_lists", name=grid.ranked_lists[lists].queries.folder)
 
 
 def on_disk(output):

@@ -146,7 +146,7 @@ def test_paths_of_outputs_are_written_in_the_layout_alone():
     ("line", "is_path"),
     [
         ('RUN = "<results>/runs/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.run.gz"', True),
-        ('return f"<stores>/tokens/{tokenizer_folder(model)}/{kind}/{name}"', True),
+        ('return f"<stores>/tokens/{folder_name(model)}/{kind}/{name}"', True),
         ('return str(Path(config["results"], "states", kind, *wildcards))', True),
         ('path = Path(results, f"models/{backbone}/{recipe}/{seed}")', True),
         ('others = sorted(Path(folder).parents[2].glob(f"*/{kind}/{name}"))', True),

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from restage.grid import layout
-from restage.grid.layout import FIRST_STAGE_RUN, GROUP_TABLE, MEASURES, MODEL, RUN, Output, Roots
+from restage.grid.layout import (
+    FIRST_STAGE_RUN,
+    GROUP_TABLE,
+    MEASURES,
+    MODEL,
+    RUN,
+    Output,
+    Roots,
+    folder_name,
+)
+from restage.grid.settings import Source
 
 OUTPUTS = {name: output for name, output in vars(layout).items() if isinstance(output, Output)}
 NAMES = st.text("aZ09_.+-", min_size=1, max_size=8).filter(lambda name: name.strip("."))
@@ -75,3 +85,46 @@ def test_others_are_those_that_differ_in_one_wildcard(tmp_path):
     for store in stores:
         store.mkdir(parents=True)
     assert layout.TOKENS.others(stores[0], "tokenizer") == stores[:2]
+
+
+# What people call models: few characters, so that names are drawn that are nearly the same.
+MODELS = st.lists(st.text("aAb1-_./~: ä\n", min_size=1, max_size=7), min_size=2, max_size=2)
+
+
+@given(MODELS)
+def test_two_names_never_have_one_folder_even_where_case_is_ignored(names):
+    folders = {folder_name(name).casefold() for name in names}
+    assert len(folders) == len(set(names))
+    assert all("/" not in folder and folder.strip(".") for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("./m a", "./m/a"),
+        ("org/name", "org--name"),
+        ("Org/name", "org/name"),
+        ("package:a", "package--a"),
+        ("./m", "m"),
+        ("a" * 300 + "b", "a" * 300 + "c"),
+        ("m!", folder_name("m!")),
+    ],
+)
+def test_names_that_look_alike_have_folders_of_their_own(one, other):
+    assert folder_name(one).casefold() != folder_name(other).casefold()
+    assert len(folder_name(one)) < 200
+
+
+def test_a_hub_name_is_its_folder_s():
+    assert folder_name("google/electra-base_x.1") == "google--electra-base_x.1"
+    assert folder_name("msmarco-passage/train/judged") == "msmarco-passage--train--judged"
+    assert folder_name("package:gt-a").startswith("package--gt-a+")
+
+
+NAME = st.sampled_from(["a", "b", "a/b", "a--b", "./a", "A"])
+SOURCES = st.builds(Source, ir_datasets=NAME) | st.builds(Source, path=NAME, split=st.none() | NAME)
+
+
+@given(SOURCES, SOURCES)
+def test_two_sources_never_have_one_folder(one, other):
+    assert (one.folder.casefold() == other.folder.casefold()) == (one == other)

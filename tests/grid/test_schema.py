@@ -131,6 +131,11 @@ def unset(config, *keys):
         (("datasets", "test", "measures"), ["nDGC@10"], "cannot parse 'nDGC@10'"),
         (("datasets", "test", "split"), "dev", "dev.tsv"),
         (("datasets", "test", "ir_datasets"), "x", "exactly one of"),
+        (
+            ("ranked_lists", "lists", "queries"),
+            {"ir_datasets": "beir/quora", "split": "test"},
+            "an ir_datasets id has its split in it",
+        ),
         (("collections", "mine"), {"ir_datasets": "beir/quoro"}, "did you mean 'beir/quora'?"),
         (("collections", "mine"), {"ir_datasets": "x"}, "no ir_datasets id 'x'; https://ir-d"),
         (

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import pandas as pd
 import pytest
 
+from restage.grid.layout import folder_name
 from tests.workflow.runs import (
     ENVIRONMENT,
     ROOT,
@@ -26,10 +27,11 @@ from tests.workflow.runs import (
 )
 
 pytestmark = pytest.mark.failures
+TOKENS = f"out/stores/tokens/{folder_name('./tiny')}/collections/gazetteer"
 # Each rule's script, and what it makes, in an order in which one can be made after the other.
 ARTIFACTS = [
     ("text_store", "out/stores/texts/collections/gazetteer"),
-    ("token_store", "out/stores/tokens/.--tiny/collections/gazetteer"),
+    ("token_store", TOKENS),
     ("qrels", "out/stores/qrels/test.parquet"),
     ("shared_index", "out/stores/indexes/pisa/gazetteer"),
     ("index", "out/indexes/bm25/gazetteer"),
@@ -179,7 +181,7 @@ def test_a_disk_that_is_full(small_grid, tmp_path, left):
     folder = small(small_grid(tmp_path / "grid"))
     with mounted(tmp_path / "disk", "-o", "size=20m") as disk:
         (folder / "out").symlink_to(disk)
-        make(folder, "out/ranked_lists/colbert", "out/stores/tokens/.--tiny/collections/gazetteer")
+        make(folder, "out/ranked_lists/colbert", TOKENS)
         fill = disk / "fill"
         fill.write_bytes(bytes(shutil.disk_usage(disk).free - left))
         told = refused(folder, "models")

@@ -14,6 +14,7 @@ import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from restage.collections.texts import TextStore
+from restage.grid.settings import Source
 from restage.ranked_lists.sampling import VALIDATION, ListSampler
 from restage.ranked_lists.store import RankedLists
 from restage.rerank.runs import read_run
@@ -27,6 +28,8 @@ from tests.workflow.runs import (
     snakemake_command,
     write_config,
 )
+
+TRAIN = Source(path="data/collection", split="train").folder  # of the lists' queries
 
 
 def expected_files():
@@ -80,7 +83,7 @@ def test_a_teacher_s_lists_are_in_the_order_of_its_scores(grid):
     model = AutoModelForSequenceClassification.from_pretrained(grid / "tiny").eval()
     texts = [
         TextStore(grid / "out/stores/texts" / name)
-        for name in ("ranked_lists/colbert", "collections/gazetteer")
+        for name in (f"ranked_lists/{TRAIN}", "collections/gazetteer")
     ]
     mined, given = (
         RankedLists(grid / f"out/ranked_lists/{name}/train") for name in ("bm25", "given")
@@ -99,7 +102,7 @@ def test_a_teacher_s_lists_are_in_the_order_of_its_scores(grid):
 
 def test_queries_that_several_lists_share_are_stored_once(grid):
     stores = (grid / "out/stores/texts/ranked_lists").glob("[!.]*")
-    assert [path.name for path in stores] == ["colbert"]
+    assert [path.name for path in stores] == [TRAIN]
 
 
 def test_each_distinct_pair_is_scored_once_and_runs_are_cut_from_the_scores(grid):

@@ -252,6 +252,8 @@ def _check_file(key: Key, path: str | os.PathLike) -> None:
 def _check_texts(key: Key, source: Source, *parts: str) -> None:
     """Check where queries or qrels come from: an ir_datasets id, or a folder and a split."""
     if _one_of(key, ir_datasets=source.ir_datasets, path=source.path) == "ir_datasets":
+        if source.split is not None:
+            raise Wrong((*key, "split"), "an ir_datasets id has its split in it; take 'split' out")
         _check_ir_datasets(key, source.ir_datasets or "", *parts)
         return
     if "qrels" in parts and source.split is None:

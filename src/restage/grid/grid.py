@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from restage.grid.layout import Roots, tokenizer_folder
+from restage.grid.layout import Roots, folder_name
 from restage.grid.recipes import Recipe
 from restage.grid.settings import (
     Backbone,
@@ -18,6 +18,7 @@ from restage.grid.settings import (
     RankedLists,
     Reckoning,
     Rerank,
+    Source,
     Stage,
     Statistics,
     TableOrder,
@@ -87,7 +88,7 @@ class Grid:
         taught = (lists.format.taught for lists in self.ranked_lists.values())
         models = [backbone.model for backbone in self.backbones.values()]
         models += [t.model for t in taught if t and t.model]
-        return {tokenizer_folder(model): model for model in models}
+        return {folder_name(model): model for model in models}
 
     @cached_property
     def sweep(self) -> list[Swept]:
@@ -141,7 +142,8 @@ class Grid:
         seed = self.seeds[0] if checkpoint.seed is None else checkpoint.seed
         return Model(checkpoint.backbone, checkpoint.recipe, seed)
 
-    def lists_with_queries_of(self, lists: str) -> str:
-        """The first ranked lists with the same queries: their stores serve all of them."""
-        queries = self.ranked_lists[lists].queries
-        return next(n for n, other in self.ranked_lists.items() if other.queries == queries)
+    @cached_property
+    def training_queries(self) -> dict[str, Source]:
+        """Where the queries of ranked lists come from, by the folders of their stores."""
+        sources = [lists.queries for lists in self.ranked_lists.values()]
+        return {source.folder: source for source in sources}

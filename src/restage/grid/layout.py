@@ -5,6 +5,8 @@ A path begins with one of two roots: ``<results>``, whose artifacts all studies 
 wildcards in braces itself; ``Output.at`` does so for everybody else.
 """
 
+import hashlib
+import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -120,9 +122,21 @@ PAGE = Output("<study>/pages/{page}.html")
 PROVENANCE = Output("<study>/provenance/{table}.csv")
 
 
-def tokenizer_folder(model: str) -> str:
-    """The folder name of what is tokenised as ``model`` does."""
-    return re.sub(r"[^\w.-]+", "--", model)
+# Names that stay as they are but for their slashes, and can be told from the folder's name.
+PLAIN = re.compile(r"[a-z0-9](-?[a-z0-9_.])*(/[a-z0-9](-?[a-z0-9_.])*)*")
+READABLE = 96  # characters of any other name
+
+
+def folder_name(*parts: str) -> str:
+    """A folder's name for what has a name, of one part or more, that may be any text.
+
+    Two names never have one folder, also where a file system takes upper case for lower: all but
+    plain names (``org/name`` is ``org--name``) have a hash at their end.
+    """
+    if len(parts) == 1 and len(parts[0]) <= READABLE and PLAIN.fullmatch(parts[0]):
+        return parts[0].replace("/", "--")
+    readable = re.sub("[^A-Za-z0-9_.-]+", "--", "/".join(parts)).strip("-.")[:READABLE]
+    return f"{readable}+{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
 
 TABLE_FORMATS = ["csv", "md", "tex"]

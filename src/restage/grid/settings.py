@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+from restage.grid.layout import folder_name
 from restage.grid.recipes import Recipe
 
 Problem = tuple[str, str]  # the key that is wrong, and the rest of the line that says so
@@ -37,6 +38,13 @@ class Source(Part):
     path: str | None = None
     split: str | None = None
     qrels: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of its texts."""
+        if self.ir_datasets:
+            return folder_name(self.ir_datasets)
+        return folder_name(self.path or "", self.split or "")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from restage.grid.layout import (
     TEXTS,
     TOKENS,
     Output,
-    tokenizer_folder,
+    folder_name,
 )
 from restage.grid.settings import Source
 from restage.rerank.runs import read_run, union
@@ -54,7 +54,7 @@ class Counts:
             return _count(self.grid.collections[name].source, "docs")
         if kind == "datasets":
             return _count(self.grid.datasets[name].source, "queries")
-        return _count(self.grid.ranked_lists[name].queries, "queries")
+        return _count(self.grid.training_queries[name], "queries")
 
     def tokens_of_text(self, kind: str) -> float:
         """Mean tokens of a text that is not tokenised yet."""
@@ -71,7 +71,7 @@ class Counts:
             queries: the kind and the name of their store.
         """
         stores = [
-            self.path(TOKENS, tokenizer=tokenizer_folder(model), kind=kind, name=name)
+            self.path(TOKENS, tokenizer=folder_name(model), kind=kind, name=name)
             for kind, name in (queries, ("collections", collection))
         ]
         if not all(store.exists() for store in stores):
@@ -87,8 +87,7 @@ class Counts:
             counts = json.loads(stats.read_text())
             return counts["train"], counts["valid"]
         lists = self.grid.ranked_lists[name]
-        queries = self.grid.lists_with_queries_of(name)
-        number = lists.expected.lists or self.texts("ranked_lists", queries)
+        number = lists.expected.lists or self.texts("ranked_lists", lists.queries.folder)
         valid = math.ceil(number * lists.valid_fraction)
         return number - valid, valid
 

@@ -25,7 +25,7 @@ from restage.grid.layout import (
     TEXTS,
     TOKENS,
     Output,
-    tokenizer_folder,
+    folder_name,
 )
 from restage.grid.settings import RankedLists
 from restage.model.sizes import encoder
@@ -163,7 +163,7 @@ class _Jobs:
         grid = self.grid
         for lists in grid.ranked_lists.values():
             yield "collections", lists.collection
-            yield "ranked_lists", grid.lists_with_queries_of(lists.name)
+            yield "ranked_lists", lists.queries.folder
         if any(stage.engine.indexes for stage in grid.first_stages.values()):
             for dataset in grid.datasets.values():
                 yield "collections", str(dataset.collection)
@@ -179,15 +179,14 @@ class _Jobs:
             if lists.format.taught:
                 yield from self.tokens_of_lists(self.teacher(lists)[0], lists)
         for model in grid.evaluated if grid.first_stages else ():
-            folder = tokenizer_folder(grid.backbones[model.backbone].model)
+            folder = folder_name(grid.backbones[model.backbone].model)
             for dataset in grid.datasets.values():
                 yield folder, "collections", str(dataset.collection)
                 yield folder, "datasets", dataset.name
 
     def tokens_of_lists(self, model: str, lists: RankedLists) -> Iterator[tuple[str, str, str]]:
-        yield tokenizer_folder(model), "collections", lists.collection
-        queries = self.grid.lists_with_queries_of(lists.name)
-        yield tokenizer_folder(model), "ranked_lists", queries
+        yield folder_name(model), "collections", lists.collection
+        yield folder_name(model), "ranked_lists", lists.queries.folder
 
     def text_store(self, kind: str, name: str) -> Job:
         wildcards, tokens = {"kind": kind, "name": name}, self.tokens(kind, name)
@@ -227,7 +226,7 @@ class _Jobs:
         taught, number = lists.format.taught, sum(self.counts.lists(lists.name))
         assert taught
         model, layers = self.teacher(lists)
-        queries = ("ranked_lists", self.grid.lists_with_queries_of(lists.name))
+        queries = ("ranked_lists", lists.queries.folder)
         length = self.counts.tokens_of_pair(model, queries, lists.collection, taught.max_length)
         pairs = number * taught.depth
         flop = pairs * encoder(model, layers).operations(length)
@@ -279,7 +278,7 @@ class _Jobs:
         objective = self.grid.stage(model.recipe).objective
         lists, steps = self.grid.ranked_lists[objective.ranked_lists], self.counts.steps(model)
         train, valid = self.counts.lists(lists.name)
-        queries = ("ranked_lists", self.grid.lists_with_queries_of(lists.name))
+        queries = ("ranked_lists", lists.queries.folder)
         length = self.counts.tokens_of_pair(
             backbone.model, queries, lists.collection, objective.max_length
         )
