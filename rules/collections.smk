@@ -41,7 +41,8 @@ rule text_store:
 
 rule token_store:
     input:
-        TEXTS,
+        unpack(lambda w: files_of_model(grid.tokenizers[w.tokenizer], tokenizer_files)),
+        texts=TEXTS,
     output:
         directory(TOKENS),
     log:

@@ -16,6 +16,7 @@ from restage.grid.load import load
 from restage.grid.manifests import SILENT, Beside, Contents, classes_in, inputs_of, settings_of
 from restage.grid.standing import Needs, Standing
 from restage.grid.layout import *
+from restage.model.names import model_files, tokenizer_files
 from restage.ranked_lists import FORMATS
 
 try:
@@ -161,6 +162,20 @@ def in_report(output, caption, category, what, group="all"):
     return report(output, caption=caption, category=category, labels={"what": what, "group": group})
 
 
+# --- models -----------------------------------------------------------------------------------------
+
+
+def files_of_model(model, choose=model_files):
+    """The files of a model on this machine that a job loads, each an input by its name."""
+    return {f"model/{name}": file for name, file in choose(model).items()}
+
+
+def files_of_encoder(first_stage):
+    """The files of the model that a first stage encodes with, if it does."""
+    model = grid.first_stages[first_stage].engine.encoder
+    return files_of_model(model) if model else {}
+
+
 # --- ranked lists -----------------------------------------------------------------------------------
 
 
@@ -187,6 +202,12 @@ def teacher_model(lists):
     """The model whose tokens a teacher reads."""
     backbone = ranked_by(lists)[1]
     return backbone.model if backbone else grid.ranked_lists[lists].format.taught.model
+
+
+def files_of_teacher(lists):
+    """The files of a teacher's model; a checkpoint of the grid is an input itself."""
+    model = grid.ranked_lists[lists].format.taught.model
+    return files_of_model(model) if model else {}
 
 
 def lists_of_kind(choose):
@@ -222,6 +243,12 @@ def start_of(wildcards):
     """The checkpoint that a stage starts from; none: the backbone."""
     previous = grid.stage(wildcards.recipe).previous
     return MODEL.of(**{**wildcards, "recipe": previous}) if previous else []
+
+
+def files_of_backbone(wildcards):
+    """What a stage loads of its backbone: from the second one on, the tokenizer."""
+    backbone, later = grid.backbones[wildcards.backbone], grid.stage(wildcards.recipe).previous
+    return files_of_model(backbone.model, tokenizer_files if later else model_files)
 
 
 def model_of(wildcards):

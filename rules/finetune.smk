@@ -13,6 +13,7 @@ localrules:
 rule finetune:
     input:
         unpack(lambda w: tokens_of_lists(grid.backbones[w.backbone].model, lists_of(w))),
+        unpack(files_of_backbone),
         start=start_of,
         lists=lambda w: LISTS.of(lists=lists_of(w)),
     output:

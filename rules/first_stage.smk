@@ -26,6 +26,7 @@ rule shared_index:
 
 rule index:
     input:
+        unpack(lambda w: files_of_encoder(w.first_stage)),
         passages=TEXTS.of(kind="collections", name="{collection}"),
         shared=lambda w: shared_index(w.first_stage, w.collection),
     output:
@@ -54,6 +55,7 @@ rule index:
 
 rule retrieve:
     input:
+        unpack(lambda w: files_of_encoder(w.first_stage)),
         index=lambda w: INDEX.of(
             first_stage=w.first_stage, collection=grid.datasets[w.dataset].collection
         ),
@@ -85,6 +87,7 @@ rule retrieve:
 
 use rule retrieve as mine with:
     input:
+        unpack(lambda w: files_of_encoder(grid.ranked_lists[w.lists].format.first_stage)),
         index=lambda w: INDEX.of(
             first_stage=grid.ranked_lists[w.lists].format.first_stage,
             collection=grid.ranked_lists[w.lists].collection,

@@ -56,6 +56,7 @@ rule ranked_lists:
 rule teacher_lists:
     input:
         unpack(lambda w: tokens_of_lists(teacher_model(w.lists), w.lists)),
+        unpack(lambda w: files_of_teacher(w.lists)),
         lists=lambda w: LISTS.of(lists=grid.ranked_lists[w.lists].format.taught.ranked_lists),
         model=lambda w: ranked_by(w.lists)[0],
     output:

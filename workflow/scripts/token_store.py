@@ -8,7 +8,7 @@ from restage.model.names import load_tokenizer
 log.start(snakemake.log[0], f"tokens of {snakemake.wildcards.name}")
 write_tokens(
     snakemake.output[0],
-    TextStore(snakemake.input[0]),
+    TextStore(snakemake.input.texts),
     load_tokenizer(snakemake.params.model),
     processes=snakemake.threads,
     others=TOKENS.others(snakemake.output[0], "tokenizer"),

@@ -16,7 +16,7 @@ from restage.first_stage.engine import Neural
 from restage.grid.settings import Compute
 from restage.log import Progress
 from restage.model.device import autocast
-from restage.model.names import model_folder
+from restage.model.names import model_files
 from restage.pieces import Pieces
 
 PASSAGES_PER_PIECE = 8192  # minutes on a slow CPU, a few MB each
@@ -28,8 +28,7 @@ def collection_in_pieces(
     passages: TextStore, engine: Neural, precision: str, state: Path
 ) -> Pieces:
     """Return the pieces of a collection's encoding by an engine's model, kept in ``state``."""
-    of_model = Path(model_folder(engine.model)).glob("**/*.safetensors")
-    files = passages.folder / "texts.arrow", *sorted(of_model)
+    files = [str(passages.folder / "texts.arrow"), *model_files(engine.model).values()]
     settings = {**asdict(engine.for_index()), "precision": precision}
     count = -(-len(passages) // PASSAGES_PER_PIECE)
     return Pieces(state, fingerprint(settings, *files), count)

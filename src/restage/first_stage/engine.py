@@ -37,6 +37,11 @@ class Engine(Part, ABC):
     shares_index: ClassVar[bool] = False  # the bulk of its index is one for all its first stages
     uses_gpu: ClassVar[bool] = False
 
+    @property
+    def encoder(self) -> str | None:
+        """The model that makes vectors of texts, if one does."""
+        return None
+
     def for_index(self) -> Self:
         """The engine as far as its index depends on it."""
         return self
@@ -119,6 +124,10 @@ class Neural(Engine):
     uses_gpu: ClassVar[bool] = True
 
     model: str
+
+    @property
+    def encoder(self) -> str:
+        return self.model
 
     def problems(self, datasets: Iterable[str]) -> Iterator[Problem]:
         if message := missing_model(self.model):

@@ -18,6 +18,10 @@ class Run(Part):
 
     path: str
 
+    @property
+    def encoder(self) -> None:
+        return None
+
     def for_index(self) -> Self:
         return self
 

@@ -4,6 +4,9 @@ import importlib.util
 import os
 from pathlib import Path
 
+PACKAGE = "package:"
+ABOUT = ["config.json", "modules.json"]  # of which a model's folder has one at least
+
 
 def missing_file(path: str | os.PathLike) -> str | None:
     """Return what to say of a file that should be there; None if it is."""
@@ -12,15 +15,40 @@ def missing_file(path: str | os.PathLike) -> str | None:
     return f"there is no file {path}; paths are relative to {Path.cwd()}"
 
 
+def local_folder(model: str) -> Path | None:
+    """Return the folder of a model that is on this machine; None: it is on the hub, or missing.
+
+    ``package:NAME`` is the folder with a config.json inside an installed Python package.
+    """
+    if not model.startswith(PACKAGE):
+        folder = Path(model).expanduser()
+        return folder if folder.is_dir() else None
+    package = _folder_of_package(model)
+    configs = sorted(package.rglob("config.json"), key=lambda p: len(p.parts)) if package else []
+    return configs[0].parent if configs else None
+
+
+def _folder_of_package(model: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(model.removeprefix(PACKAGE).replace("-", "_"))
+    except (ImportError, ValueError):  # of a name with dots, or of none
+        return None
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
 def missing_model(model: str) -> str | None:
     """Return what is wrong with a model that should be on this machine; None if it is there.
 
     Hub names are not looked for: they are checked when they are downloaded.
     """
-    if model.startswith("package:"):
-        package = model.removeprefix("package:")
-        if importlib.util.find_spec(package.replace("-", "_")) is None:
+    folder, package = local_folder(model), model.removeprefix(PACKAGE)
+    if package != model:
+        if not _folder_of_package(model):
             return f"there is no installed package '{package}'; pip install it"
-    elif model.startswith(("/", "./", "../", "~")) and not Path(model).expanduser().is_dir():
+        if not folder:
+            return f"the package '{package}' has no config.json of a model in it"
+    elif not folder and model.startswith(("/", "./", "../", "~")):
         return f"there is no folder {model}; paths are relative to {Path.cwd()}"
+    elif folder and not any((folder / name).is_file() for name in ABOUT):
+        return f"the folder {model} has no config.json of a model in it"
     return None

@@ -87,6 +87,10 @@ class Engine(Protocol):
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """The engine from its YAML."""
 
+    @property
+    def encoder(self) -> str | None:
+        """The model that makes vectors of texts, if one does."""
+
     def for_index(self) -> Self:
         """The engine as far as its index depends on it."""
 

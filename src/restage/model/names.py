@@ -1,35 +1,53 @@
 """What a model is called, and how its tokenizer and its weights are loaded without running code."""
 
-import importlib.util
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
 from restage.errors import InputError
+from restage.grid.machine import local_folder, missing_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+# How the names of files end that are read of a model: no pickles, and no prose.
+READ = [".json", ".safetensors", ".txt", ".model", ".spm", ".bpe", ".tiktoken", ".metadata"]
+MODULES = "[0-9]*_*"  # the folders of sentence-transformers, such as 1_Pooling
 
 
 def model_folder(model: str) -> str:
     """Return what Hugging Face loads for ``model``: a folder, or the hub name as it is.
 
-    ``package:NAME`` is the folder with a config.json inside an installed Python package.
+    Raises:
+        InputError: it should be on this machine, and is not.
     """
-    if not model.startswith("package:"):
-        return os.path.expanduser(model)
-    package = model.removeprefix("package:").replace("-", "_")
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise InputError(f"{model}: no such package is installed; pip install it")
-    configs = sorted(Path(spec.origin).parent.rglob("config.json"), key=lambda p: len(p.parts))
-    if not configs:
-        raise InputError(f"{model}: the package has no config.json of a model in it")
-    return str(configs[0].parent)
+    if message := missing_model(model):
+        raise InputError(f"{model}: {message}")
+    return str(local_folder(model) or model)
+
+
+def model_files(model: str) -> dict[str, str]:
+    """Return the files of a model on this machine that may be read of it, by names in its folder.
+
+    Of the hub's there are none.
+    """
+    folder = local_folder(model)
+    if not folder:
+        return {}
+    files = sorted([*folder.glob("*"), *folder.glob(f"{MODULES}/**/*")])
+    return {
+        file.relative_to(folder).as_posix(): str(file)
+        for file in files
+        if file.suffix in READ and not file.name.startswith(".") and file.is_file()
+    }
+
+
+def tokenizer_files(model: str) -> dict[str, str]:
+    """Return those of a model's files that its tokenizer may depend on: all but the weights."""
+    files = model_files(model).items()
+    return {name: file for name, file in files if "/" not in name and "safetensors" not in name}
 
 
 @contextmanager
