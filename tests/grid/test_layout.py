@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from restage.grid import layout
 from restage.grid.layout import (
+    FIRST_STAGE_MEASURES,
     FIRST_STAGE_RUN,
     GROUP_TABLE,
     MEASURES,
@@ -74,6 +75,26 @@ def test_no_two_outputs_have_one_place():
     assert len(set(OUTPUTS.values())) == len(OUTPUTS)
     logs = [output.log for output in (FIRST_STAGE_RUN, MEASURES.over("first_stage"), RUN, MODEL)]
     assert len(set(logs)) == len(logs)
+
+
+WILDCARDS = sorted({name for output in OUTPUTS.values() for name in wildcards_of(output)})
+# First stages may be called like engines or backbones, and so on.
+ALIKE = st.sampled_from(["a", "pisa", "42", "a.parquet", "a.log", "a.json", "a.run.gz"]).filter(
+    lambda name: not name.endswith(layout.FILES_AND_FOLDERS)
+)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(WILDCARDS, ALIKE)))
+def test_no_output_is_in_the_place_of_another_nor_below_it(drawn):
+    artifacts = [output for output in OUTPUTS.values() if output.startswith("<results>/")]
+    artifacts = [output for output in artifacts if "manifests" not in output]
+    jobs = [*artifacts, MEASURES.over("first_stage"), FIRST_STAGE_MEASURES.over("first_stage")]
+    jobs = [job for job in jobs if job not in (MEASURES, FIRST_STAGE_MEASURES)]
+    paths = [*artifacts, *(Output(job.log) for job in jobs)]
+    paths += [output.state for output in (MODEL, layout.SCORES, layout.INDEX, layout.LISTS)]
+    places = {path.of(**drawn) for path in paths}
+    assert len(places) == len(paths)
+    assert not [(a, b) for a in places for b in places if b.startswith(f"{a}/")]
 
 
 def test_others_are_those_that_differ_in_one_wildcard(tmp_path):

@@ -93,23 +93,39 @@ class Engine(Part, ABC):
         """
 
 
-PARAMETERS: dict[str, tuple[str, ...]] = {
-    "bm25": ("k1", "b"),
-    "qld": ("mu",),
-    "pl2": ("c",),
-    "dph": (),
+# Of each weighting model, with their defaults.
+PARAMETERS: dict[str, dict[str, float]] = {
+    "bm25": {"k1": 0.9, "b": 0.4},
+    "qld": {"mu": 1000},
+    "pl2": {"c": 1},
+    "dph": {},
 }
 
 
 @dataclass(frozen=True)
 class Lexical(Engine):
-    """A weighting model over an inverted index, through PyTerrier's transformer interface."""
+    """A weighting model over an inverted index, through PyTerrier's transformer interface.
+
+    It has its own model's parameters, and those of no other.
+    """
 
     model: str = "bm25"
-    k1: float = 0.9
-    b: float = 0.4
-    mu: float = 1000
-    c: float = 1
+    k1: float | None = None
+    b: float | None = None
+    mu: float | None = None
+    c: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, default in PARAMETERS[self.model].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
+
+    def problems(self, datasets: Iterable[str]) -> Iterator[Problem]:
+        own = PARAMETERS[self.model]
+        for name in (name for names in PARAMETERS.values() for name in names):
+            if name not in own and getattr(self, name) is not None:
+                has = " and ".join(own) or "no parameter"
+                yield name, f"{self.model} has {has}; take '{name}' out"
 
     @property
     def parameters(self) -> dict[str, float]:

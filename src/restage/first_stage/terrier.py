@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from restage.errors import InputError
 from restage.files import complete
@@ -26,6 +26,10 @@ NAMES = {"qld": "dirichlet_lm"}  # of models that PyTerrier calls otherwise here
 @dataclass(frozen=True)
 class Terrier(Lexical):
     """Terrier: its stop words out, Porter stems."""
+
+    def for_index(self) -> Self:
+        """One index serves all weighting models."""
+        return type(self)()
 
     def cost(self, passages: int, length: float) -> Cost:
         return Cost(flop=0, size=BYTES_PER_TOKEN * passages * length)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from restage.errors import InputError
 from restage.grid.build import circle
 from restage.grid.grid import Grid
-from restage.grid.layout import TAKEN
+from restage.grid.layout import FILES_AND_FOLDERS, TAKEN
 from restage.grid.machine import missing_file, missing_model
 from restage.grid.origin import Key, Wrong, unknown
 from restage.grid.recipes import Recipe
@@ -30,6 +30,7 @@ def check(grid: Grid) -> None:
         Wrong: the first thing that is wrong.
     """
     _check_results(grid)
+    _check_names(grid)
     _check_collections(grid)
     _check_datasets(grid)
     _check_first_stages(grid)
@@ -45,6 +46,23 @@ def _check_results(grid: Grid) -> None:
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK):
         raise Wrong(("results",), f"'{folder}' cannot be written to; mend its rights")
+
+
+def _check_names(grid: Grid) -> None:
+    """Check that no two outputs would meet in one place, by the names of what they are of."""
+    kinds = ("collections", "datasets", "first_stages", "ranked_lists", "objectives", "backbones")
+    names: list[tuple[str, Key, str]] = [
+        (kind, (kind, name), name) for kind in kinds for name in getattr(grid, kind)
+    ]
+    names += [("groups", ("datasets", d.name, "group"), d.group) for d in grid.datasets.values()]
+    seen: dict[tuple[str, str], str] = {}
+    for kind, key, name in names:
+        if name.endswith(FILES_AND_FOLDERS):
+            raise Wrong(key, f"'{name}' ends like a file that stands beside folders; rename it")
+        other = seen.setdefault((kind, name.lower()), name)
+        if other != name:
+            alike = f"'{name}' and '{other}' are one on a file system that ignores case"
+            raise Wrong(key, f"{alike}; rename one of them")
 
 
 def _check_collections(grid: Grid) -> None:
@@ -69,7 +87,7 @@ def _check_datasets(grid: Grid) -> None:
                 raise Wrong(key, "qrels alone can only measure runs; give ir_datasets or path")
         else:
             _check_texts(key, source, "queries", "qrels")
-        if dataset.group in TAKEN:
+        if dataset.group.lower() in TAKEN:
             message = f"'{dataset.group}' is another table; rename the group"
             raise Wrong((*key, "group"), message)
         if dataset.collection is not None:

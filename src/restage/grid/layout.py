@@ -193,5 +193,7 @@ GROUP_FIGURES = {
     "queries": (ON_PAR, "query by query"),
 }
 PLAN = "plan"
+# How files are called that have folders of other outputs beside them: no name may look like one.
+FILES_AND_FOLDERS = (".parquet", ".log")
 # No group can have the name of another table or page, or of the log of one.
 TAKEN = {*PAGES, PLAN, "comparisons", "tables", "training"}

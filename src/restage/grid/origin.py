@@ -16,7 +16,7 @@ class Wrong(Exception):
     """Something is wrong under ``key``; ``Origin.line`` adds file and line."""
 
     def __init__(self, key: Key, message: str):
-        dotted = ".".join(str(part) for part in key)
+        dotted = ".".join(str(part) for part in key).replace("\n", "\\n")
         super().__init__(f"{dotted}: {message}" if dotted else message)
         self.key = key
 

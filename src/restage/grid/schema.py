@@ -1,5 +1,6 @@
 """The configuration as one mapping: all it inherits, valid by the schema, defaults filled in."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -45,7 +46,10 @@ def _validate(config: dict, schema: dict) -> None:
 
 
 def _validator(definitions: dict[str, Any]) -> type[Draft202012Validator]:
-    """The standard validator, which also fills in the schema's defaults as it goes."""
+    """The standard validator, which also fills in the schema's defaults as it goes.
+
+    What is infinite or not a number is no number here.
+    """
     check = Draft202012Validator.VALIDATORS["properties"]
 
     def with_defaults(
@@ -58,7 +62,13 @@ def _validator(definitions: dict[str, Any]) -> type[Draft202012Validator]:
                     instance[name] = deepcopy(sub["default"])
         yield from check(validator, properties, instance, schema)
 
-    return validators.extend(Draft202012Validator, {"properties": with_defaults})
+    types = Draft202012Validator.TYPE_CHECKER
+    finite = types.redefine(
+        "number", lambda _, value: types.is_type(value, "number") and math.isfinite(value)
+    )
+    return validators.extend(
+        Draft202012Validator, {"properties": with_defaults}, type_checker=finite
+    )
 
 
 def _explained(error: ValidationError) -> tuple[Key, str]:
@@ -74,7 +84,8 @@ def _explained(error: ValidationError) -> tuple[Key, str]:
         return key, f"'{missing}' is missing{f': {about}' if about else ''}"
     if "propertyNames" in error.absolute_schema_path:
         return (*key, error.instance), (
-            f"'{error.instance}' cannot be a name here; use letters, digits, '_', '.' and '+'"
+            f"{error.instance!r} cannot be a name here; use letters, digits, '_', '+' and, but not "
+            "first, '.'"
         )
     return key, _with_hint(error)
 
@@ -83,6 +94,8 @@ def _with_hint(error: ValidationError) -> str:
     hint = error.schema.get("description", "")
     if error.validator == "type" and isinstance(error.instance, str) and _is_float(error.instance):
         hint = f"YAML reads {error.instance} as text; write {_yaml_float(error.instance)}"
+    if isinstance(error.instance, float) and not math.isfinite(error.instance):
+        hint = "give a finite one"
     return f"{error.message.splitlines()[0]}{f'; {hint}' if hint else ''}"
 
 
