@@ -58,6 +58,7 @@ wildcard_constraints:
     first_stage=r"[^/]+",
     kind="collections|datasets|ranked_lists",
     lists=r"[^/]+",
+    model=r"[^/]+",
     name=r"[^/]+",
     recipe=r"[^/]+",
     seed=r"\d+",

@@ -3,6 +3,7 @@
 
 localrules:
     fetch,
+    pin,
 
 
 rule fetch:
@@ -39,9 +40,25 @@ rule text_store:
         "../workflow/scripts/text_store.py"
 
 
+rule pin:
+    output:
+        PINNED,
+    log:
+        PINNED.log,
+    conda:
+        "../envs/model.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=600,
+    params:
+        model=lambda w: grid.models[w.model],
+    script:
+        "../workflow/scripts/pin.py"
+
+
 rule token_store:
     input:
-        unpack(lambda w: files_of_model(grid.tokenizers[w.tokenizer], tokenizer_files)),
+        unpack(lambda w: files_of_model(grid.models[w.tokenizer], tokenizer_files)),
         texts=TEXTS,
     output:
         directory(TOKENS),
@@ -54,7 +71,7 @@ rule token_store:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        model=lambda w: grid.tokenizers[w.tokenizer],
+        model=lambda w: grid.models[w.tokenizer],
     script:
         "../workflow/scripts/token_store.py"
 

@@ -13,6 +13,7 @@ from restage.errors import InputError
 from restage.first_stage import ENGINES
 from restage.grid.grid import Model
 from restage.grid.load import load
+from restage.grid.machine import on_hub
 from restage.grid.manifests import SILENT, Beside, Contents, classes_in, inputs_of, settings_of
 from restage.grid.standing import Needs, Standing
 from restage.grid.layout import *
@@ -166,7 +167,9 @@ def in_report(output, caption, category, what, group="all"):
 
 
 def files_of_model(model, choose=model_files):
-    """The files of a model on this machine that a job loads, each an input by its name."""
+    """What a job loads of a model: its files on this machine by their names, or its revision."""
+    if on_hub(model):
+        return {"pinned": PINNED.of(model=folder_name(model))}
     return {f"model/{name}": file for name, file in choose(model).items()}
 
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -164,6 +165,23 @@ def tiny(tmp_path_factory):
         return str(folder)
 
     return make
+
+
+@pytest.fixture
+def hub_model(tiny, tmp_path, monkeypatch):
+    """Put a tiny model into a cache of the hub's of this test; each call is a new revision."""
+    cache = tmp_path / "hub"
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+
+    def add(name: str, revision: str) -> str:
+        folder = cache / f"models--{name.replace('/', '--')}"
+        shutil.copytree(tiny("bert"), folder / "snapshots" / revision)
+        (folder / "refs").mkdir(exist_ok=True)
+        (folder / "refs/main").write_text(revision)
+        return str(folder / "snapshots" / revision)
+
+    return add
 
 
 @pytest.fixture(scope="session")

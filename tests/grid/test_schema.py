@@ -164,6 +164,7 @@ def unset(config, *keys):
         (("backbones", "tiny", "model"), "package:no.such", "no installed package 'no.such'"),
         (("backbones", "tiny", "model"), "package:tabulate", "has no config.json of a model in it"),
         (("backbones", "tiny", "model"), "./no/such", "no folder ./no/such"),
+        (("backbones", "tiny", "model"), "a/b/c", "no name that the hub could have"),
         (("backbones", "tiny", "model"), "/proc", "the folder /proc has no config.json"),
         (("statistics",), {"baseline_recipe": "KDD"}, "there is no recipe 'KDD'"),
         (("first_stages", "bm25", "k2"), 1, "unknown key 'k2'"),

@@ -2,6 +2,7 @@ from restage import log
 from restage.devices import leased
 from restage.grid import manifests
 from restage.grid.settings import Compute
+from restage.model.hub import pinned
 
 name = "/".join(snakemake.wildcards)
 log.start(snakemake.log[0], f"fine-tune {name}")
@@ -12,7 +13,7 @@ training = {
     "output": snakemake.output[0],
     "name": name,
     "recipe": snakemake.wildcards.recipe,
-    "backbone": params.backbone,
+    "backbone": pinned(params.backbone, inputs.get("pinned")),
     "objective": params.objective,
     "lists": inputs.lists,
     "queries": inputs.queries,

@@ -6,9 +6,11 @@ from restage.devices import leased
 from restage.first_stage import packages_of
 from restage.grid import manifests
 from restage.grid.settings import Compute
+from restage.model.hub import pinned
 
 log.start(snakemake.log[0], "index " + " ".join(snakemake.wildcards))
-engine, compute = snakemake.params.engine, Compute.of(snakemake.config["compute"])
+engine = pinned(snakemake.params.engine, snakemake.input.get("pinned"))
+compute = Compute.of(snakemake.config["compute"])
 passages, shared = TextStore(snakemake.input.passages), snakemake.input.get("shared")
 folder, state = Path(snakemake.output[0]), Path(snakemake.params.state)
 with leased(snakemake.resources.gpu, compute.jobs_per_gpu), packages_of(type(engine)):

@@ -2,10 +2,12 @@ from restage import log
 from restage.devices import leased
 from restage.grid import manifests
 from restage.grid.settings import Compute
+from restage.model.hub import pinned
 from restage.ranked_lists.teacher import rescore
 
 log.start(snakemake.log[0], f"ranked lists {snakemake.wildcards.lists}")
-inputs, taught = snakemake.input, snakemake.params.taught
+inputs = snakemake.input
+taught = pinned(snakemake.params.taught, inputs.get("pinned"))
 compute = Compute.of(snakemake.config["compute"])
 with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
     from restage.model.scoring import Scorer

@@ -83,11 +83,13 @@ class Grid:
         return Stage(recipe, recipe.previous, objective)
 
     @cached_property
-    def tokenizers(self) -> dict[str, str]:
-        """The models whose tokenizers are used, by the folders of their token stores."""
+    def models(self) -> dict[str, str]:
+        """The models that are not trained here, by the names of their folders."""
         taught = (lists.format.taught for lists in self.ranked_lists.values())
         models = [backbone.model for backbone in self.backbones.values()]
         models += [t.model for t in taught if t and t.model]
+        encoders = (stage.engine.encoder for stage in self.first_stages.values())
+        models += [encoder for encoder in encoders if encoder]
         return {folder_name(model): model for model in models}
 
     @cached_property

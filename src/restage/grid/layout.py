@@ -95,6 +95,7 @@ PARSED = Output("<results>/manifests/.code.json")  # what the workflow's own fil
 FETCHED = Output("<results>/downloads/ir_datasets/{id}.fetched")
 TEXTS = Output("<results>/stores/texts/{kind}/{name}")
 TOKENS = Output("<results>/stores/tokens/{tokenizer}/{kind}/{name}")
+PINNED = Output("<results>/stores/models/{model}.json")
 QRELS = Output("<results>/stores/qrels/{dataset}.parquet")
 # ranked_lists
 DOWNLOAD = Output("<results>/downloads/{lists}/{part}")

@@ -2,9 +2,12 @@
 
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 PACKAGE = "package:"
+HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")  # org/name, or a name of the first days
+REVISION = "@"  # between such a name and a commit of the hub's
 ABOUT = ["config.json", "modules.json"]  # of which a model's folder has one at least
 
 
@@ -36,6 +39,11 @@ def _folder_of_package(model: str) -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
+def on_hub(model: str) -> bool:
+    """Return whether a model is one of the hub's, as it is there at any time."""
+    return local_folder(model) is None and HUB.fullmatch(model) is not None
+
+
 def missing_model(model: str) -> str | None:
     """Return what is wrong with a model that should be on this machine; None if it is there.
 
@@ -49,6 +57,8 @@ def missing_model(model: str) -> str | None:
             return f"the package '{package}' has no config.json of a model in it"
     elif not folder and model.startswith(("/", "./", "../", "~")):
         return f"there is no folder {model}; paths are relative to {Path.cwd()}"
+    elif not folder and not HUB.fullmatch(model.partition(REVISION)[0]):
+        return f"'{model}' is no folder, and no name that the hub could have (org/name)"
     elif folder and not any((folder / name).is_file() for name in ABOUT):
         return f"the folder {model} has no config.json of a model in it"
     return None

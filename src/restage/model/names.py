@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
 from restage.errors import InputError
-from restage.grid.machine import local_folder, missing_model
+from restage.grid.machine import REVISION, local_folder, missing_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,12 +22,40 @@ MODULES = "[0-9]*_*"  # the folders of sentence-transformers, such as 1_Pooling
 def model_folder(model: str) -> str:
     """Return what Hugging Face loads for ``model``: a folder, or the hub name as it is.
 
+    A hub name with a revision (``org/name@COMMIT``) is the folder of that one, downloaded.
+
     Raises:
-        InputError: it should be on this machine, and is not.
+        InputError: it should be on this machine, or on the hub, and is not.
     """
     if message := missing_model(model):
         raise InputError(f"{model}: {message}")
-    return str(local_folder(model) or model)
+    if folder := local_folder(model):
+        return str(folder)
+    name, _, revision = model.partition(REVISION)
+    return str(snapshot(name, revision)) if revision else name
+
+
+@cache
+def snapshot(name: str, revision: str) -> Path:
+    """Return the folder of a revision of a hub model, with those of its files that are read.
+
+    Raises:
+        InputError: the hub does not have it, or cannot be reached and it is not in the cache.
+    """
+    from huggingface_hub import snapshot_download  # here, for a folder's name needs no hub
+
+    try:
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=[f"*{ending}" for ending in READ]
+            )
+        )
+    except Exception as error:  # of the hub, of the network
+        said = " ".join(str(error).split())
+        raise InputError(
+            f"{name}: cannot be had from the hub, nor from its cache on this machine ({said}); "
+            "mend its name or the network, or give a folder"
+        ) from None
 
 
 def model_files(model: str) -> dict[str, str]:
