@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # How the names of files end that are read of a model: no pickles, and no prose.
 READ = [".json", ".safetensors", ".txt", ".model", ".spm", ".bpe", ".tiktoken", ".metadata"]
-MODULES = "[0-9]*_*"  # the folders of sentence-transformers, such as 1_Pooling
+MODULES = "[0-9]*_*/**/*"  # in the folders of sentence-transformers, such as 1_Pooling
 
 
 def model_folder(model: str) -> str:
@@ -66,7 +66,7 @@ def model_files(model: str) -> dict[str, str]:
     folder = local_folder(model)
     if not folder:
         return {}
-    files = sorted([*folder.glob("*"), *folder.glob(f"{MODULES}/**/*")])
+    files = sorted([*folder.glob("*"), *folder.glob(MODULES)])
     return {
         file.relative_to(folder).as_posix(): str(file)
         for file in files
