@@ -231,10 +231,9 @@ def _(copy):
 
 @change("an entry of `ranked_lists` that nothing uses is removed")
 def _(copy):
-    copy.config["recipes"] = ["CL", "CL-KD"]
-    for name in ("taught", "given"):
-        del copy.config["ranked_lists"][name]
-    del copy.config["objectives"]["distil"]
+    copy.config["recipes"] = ["KD"]
+    copy.config["ranked_lists"] = {"rankgpt": copy.config["ranked_lists"]["rankgpt"]}
+    copy.config["objectives"] = {"KD": copy.config["objectives"]["KD"]}
 
 
 @change("`statistics`: margin, alpha, correction or baseline is changed")
@@ -357,6 +356,25 @@ def _(copy):
 def _(copy):
     copy.edit("data/colbert.run", r"^(\S+)(.*)$", r"\1\2 ")
     os.utime(copy.path("data/colbert.run"), (1e9, 1e9))
+
+
+@change("weights in the folder of a model are replaced")
+def _(copy):
+    tiny = copy.path("tiny")
+    folder = tiny.resolve()
+    tiny.unlink()
+    shutil.copytree(folder, tiny)
+    weights = tiny / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+
+
+@change("the tokenizer in the folder of a model is replaced")
+def _(copy):
+    tiny = copy.path("tiny")
+    folder = tiny.resolve()
+    tiny.unlink()
+    shutil.copytree(folder, tiny)
+    copy.edit("tiny/tokenizer.json", r'"bread"', '"breads"')
 
 
 @change("a run is deleted")
