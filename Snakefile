@@ -37,7 +37,7 @@ if workflow.is_main_process:
     except InputError as error:
         sys.exit(f"error: {error}")
     standing.settle()
-    for maker in workflow.rules:
+    for maker in (one for one in workflow.rules if one.script):
         maker.set_input(partial(made_again, maker))
     tell_of_other_code(standing)
 

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from snakemake.exceptions import InputFunctionException
+from snakemake.exceptions import InputFunctionException, UnknownRuleException
 from snakemake.iocontainers import Wildcards
 
 from restage.code import Code
@@ -307,14 +307,14 @@ def needs(name, wildcards):
     """What an output would be made from now; None: the grid has no such output."""
     if "recipe" in wildcards and model_of(Wildcards(fromdict=wildcards)) not in grid.trained:
         return None
-    maker, wildcards = workflow.get_rule(name), Wildcards(fromdict=wildcards)
     try:
+        maker, wildcards = workflow.get_rule(name), Wildcards(fromdict=wildcards)
         inputs = maker.expand_input(wildcards)[0]
         params = {
             name: value(wildcards) if callable(value) else value
             for name, value in maker.params.items()
         }
-    except (KeyError, InputFunctionException):
+    except (KeyError, InputFunctionException, UnknownRuleException):
         return None
     script = workflow.source_path(f"../workflow/scripts/{Path(maker.script).name}")
     code = own_code.fingerprints(script, classes_in(params.values()), SILENT)

@@ -1,6 +1,9 @@
 """The small grid: every kind of part, tiny, from data to tables."""
 
+import shutil
+
 import pytest
+from filelock import FileLock
 
 from restage.demo.gazetteer import write_gazetteer
 from tests.workflow.runs import RECIPES, make, write_config
@@ -81,9 +84,20 @@ def small_grid(tiny):
 
 
 @pytest.fixture(scope="session")
-def grid(small_grid, tmp_path_factory):
-    """The small grid, made from end to end."""
-    folder = small_grid(tmp_path_factory.mktemp("grid"))
-    output = make(folder)
-    assert "100%" in output
+def made_grid(small_grid, tmp_path_factory, worker_id):
+    """The small grid, made from end to end, by one process for all; nobody changes it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "made grid"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            (unfinished := folder.with_name("unfinished grid")).mkdir()
+            assert "100%" in make(small_grid(unfinished))
+            unfinished.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def grid(made_grid, tmp_path_factory):
+    """The small grid, made from end to end, which each test leaves as it was."""
+    folder = tmp_path_factory.mktemp("copy") / "grid"
+    return shutil.copytree(made_grid, folder, symlinks=True)

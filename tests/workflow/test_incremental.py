@@ -101,8 +101,8 @@ def test_every_row_has_its_change():
 
 
 @pytest.mark.parametrize("row", CHANGES)
-def test_what_runs_again(row, grid, tmp_path):
-    copy = Copy(grid, tmp_path / "grid")
+def test_what_runs_again(row, made_grid, tmp_path):
+    copy = Copy(made_grid, tmp_path / "grid")
     targets = CHANGES[row](copy) or []
     output = copy.run(*targets, dry=True)
     assert counted(output) == expected(ROWS.get(row, ""))

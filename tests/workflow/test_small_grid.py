@@ -139,10 +139,6 @@ def test_measures_equal_those_of_ir_measures_on_the_same_files(grid, tmp_path):
             assert value == pytest.approx(expected[query, measure], abs=1e-9)
 
 
-def test_what_is_up_to_date_is_not_made_again(grid):
-    assert "Nothing to be done" in make(grid, dry=True)
-
-
 def test_a_deleted_run_is_remade_with_what_depends_on_it_and_nothing_else(grid):
     run = grid / "out/runs/tiny/CL-KD/42/qld/test.run.gz"
     before, table = run.read_bytes(), (grid / "out/tables/small.csv").read_bytes()
@@ -162,26 +158,6 @@ def test_deleted_measures_are_made_again(grid):
     assert planned(grid, "tables") == once
     make(grid, "tables")
     assert measures.read_bytes() == before
-
-
-def test_a_changed_objective_retrains_the_recipes_that_contain_it(grid):
-    original, changed = read_config(grid), read_config(grid)
-    changed["objectives"]["KD"]["learning_rate"] = 3e-5
-    write_config(grid, changed)
-    output = make(grid, "models", dry=True)
-    write_config(grid, original)
-    retrained = set(re.findall(r"^    output: out/models/tiny/(\S+)/42$", output, re.M))
-    assert retrained == {"KD", "CL-KD", "KD-CL", "KD-CL-mined", "distil"}
-
-
-def test_a_deeper_first_stage_searches_the_same_index(grid):
-    original, changed = read_config(grid), read_config(grid)
-    changed["first_stages"]["bm25"]["depth"] = 12
-    write_config(grid, changed)
-    output = make(grid, "runs", dry=True)
-    write_config(grid, original)
-    assert re.search(r"^    output: out/first_stage/bm25/test.run.gz$", output, re.M)
-    assert "output: out/indexes" not in output
 
 
 def test_the_plan_counts_the_pairs_of_the_runs(grid, small_grid, tmp_path):
