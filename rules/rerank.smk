@@ -34,6 +34,8 @@ rule score:
         segment_ids=lambda w: grid.backbones[w.backbone].segment_ids,
         precision=grid.compute.precision,
         state=on_disk(SCORES.state),
+        kept=on_disk(KEPT),
+        parsed=on_disk(PARSED),
     script:
         "../workflow/scripts/score.py"
 

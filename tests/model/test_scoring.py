@@ -1,6 +1,7 @@
 """Scores of pairs: the same in any batch and any number of processes, and none computed twice."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from transformers import AutoModelForSequenceClassification
 from restage.collections.pairs import PairEncoder
 from restage.grid.settings import Compute
 from restage.model import scoring
-from restage.model.heads import load_model
+from restage.model.heads import load_cross_encoder, load_model
 from restage.model.names import load_tokenizer
-from restage.model.scoring import Scorer, score_pairs
-from tests.conftest import TEXTS
+from restage.model.scoring import Scorer, score_apart, score_pairs
+from tests.conftest import ARCHITECTURES, TEXTS, WORDS
 
 COMPUTE = Compute(threads=1, tokens_per_batch=256, gpus_per_scoring=0)
 QUERIES, PASSAGES = TEXTS[:7], TEXTS[:60]
@@ -57,7 +58,7 @@ def test_several_processes_give_the_scores_of_one(scorer, pairs, tmp_path):
 def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, tmp_path, monkeypatch):
     with scorer()(*pairs) as scores:
         expected = scores
-    scored, score = [], scoring.score_pairs
+    scored, score = [], scoring.score_apart
 
     def counted(model, encoder, queries, *others):
         if len(scored) == 2:
@@ -65,7 +66,7 @@ def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, tmp_path,
         scored.append(len(queries))
         return score(model, encoder, queries, *others)
 
-    monkeypatch.setattr(scoring, "score_pairs", counted)
+    monkeypatch.setattr(scoring, "score_apart", counted)
     with pytest.raises(KeyboardInterrupt), scorer()(*pairs):
         pass
     scored.append("again")
@@ -77,7 +78,7 @@ def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, tmp_path,
 def test_what_fails_after_scoring_does_not_lose_the_scores(scorer, pairs, monkeypatch):
     with pytest.raises(OSError, match="full"), scorer()(*pairs):
         raise OSError("the disk is full")
-    monkeypatch.setattr(scoring, "score_pairs", None)
+    monkeypatch.setattr(scoring, "score_apart", None)
     with scorer()(*pairs) as scores:
         assert len(scores) == 60
 
@@ -103,6 +104,26 @@ def test_a_pickle_among_the_finished_pieces_is_not_loaded(scorer, tmp_path, evil
     with pytest.raises(ValueError, match="allow_pickle"), scorer()(*pairs):
         pass
     assert not was_run.exists()
+
+
+@pytest.mark.parametrize(("name", "threads"), [("bert", 2), *((n, 1) for n in ARCHITECTURES)])
+def test_a_score_is_the_same_to_the_last_bit_whatever_else_is_scored(
+    name, threads, tiny, token_store, request
+):
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(threads)
+    tokenizer, rng = load_tokenizer(tiny(name)), np.random.default_rng(threads)
+    texts = [" ".join(rng.choice(WORDS, length)) for length in rng.integers(1, 60, 80)]
+    encoder = PairEncoder(tokenizer, *[token_store(texts, tokenizer)] * 2, 77)
+    model = load_cross_encoder(tiny(name))
+    pairs = rng.integers(0, 80, (2, 120))
+    with torch.inference_mode():
+        expected = score_apart(model, encoder, *pairs, 1024)
+        assert len(set(expected.tolist())) > 60
+        for size, budget in [(1, 512), (7, 512), (30, 1), (120, 4096)]:
+            some = rng.permutation(120)[:size]
+            found = score_apart(model, encoder, *pairs[:, some], budget)
+            assert found.tolist() == expected[some].tolist(), (size, budget)
 
 
 def test_a_pair_s_score_does_not_depend_on_its_batch(tiny, token_store):

@@ -1,8 +1,10 @@
 from restage import log
+from restage.code import Code
 from restage.collections.texts import TextStore
 from restage.devices import leased
 from restage.grid import manifests
 from restage.grid.settings import Compute
+from restage.model.kept import KeptScorer
 from restage.rerank.runs import read_run, union
 from restage.rerank.scores import score_run
 
@@ -12,9 +14,9 @@ compute = Compute.of(snakemake.config["compute"])
 pairs = union(map(read_run, inputs.runs), rerank.depth)
 texts = TextStore(inputs.query_texts), TextStore(inputs.passage_texts)
 with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
-    from restage.model.scoring import Scorer  # after the lease: imports torch
-
-    scorer = Scorer(
+    scorer = KeptScorer(
+        snakemake.params.kept,
+        Code(snakemake.params.parsed),
         inputs.model,
         inputs.queries,
         inputs.passages,

@@ -9,6 +9,9 @@ from transformers import PreTrainedTokenizerBase
 from restage.collections.tokens import TokenLists
 from restage.errors import InputError
 
+# A matrix product takes its rows in blocks of so many; what is left over it sums in another order.
+BLOCK = 4
+
 
 class PairEncoder:
     """Inputs of (query, passage) pairs from token stores.
@@ -36,7 +39,7 @@ class PairEncoder:
         self.special = len(self.before) + len(self.between) + len(self.after)
         if max_length <= self.special:
             raise InputError(f"max_length {max_length} leaves no room beside the special tokens")
-        self.room = max_length - self.special
+        self.max_length, self.room = max_length, max_length - self.special
         self.pad_id = tokenizer.pad_token_id
         self.segment_ids = segment_ids
 
@@ -44,6 +47,11 @@ class PairEncoder:
         """Return the tokens of each pair's input (int64), special tokens included."""
         kept_q, kept_p = self._cut(queries, passages)
         return self.special + kept_q + kept_p
+
+    def columns(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """Return how many tokens each pair is padded to where no other pair may decide it."""
+        blocks = -(-self.lengths(queries, passages) // BLOCK)
+        return np.minimum(blocks * BLOCK, self.max_length)
 
     def _cut(self, queries: np.ndarray, passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How many tokens of each query and passage are kept."""
@@ -58,20 +66,27 @@ class PairEncoder:
         kept_q, kept_p = np.where(q > p, long, short), np.where(q > p, short, long)
         return np.where(fits, q, kept_q), np.where(fits, p, kept_p)
 
-    def batch(self, queries: np.ndarray, passages: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return the inputs of the pairs, padded at the right: tensors (pairs, longest input)."""
+    def batch(
+        self, queries: np.ndarray, passages: np.ndarray, columns: int = 0
+    ) -> dict[str, torch.Tensor]:
+        """Return the inputs of the pairs, padded at the right: tensors (pairs, longest input).
+
+        Args:
+            columns: that there are at least.
+        """
         kept_q, kept_p = self._cut(queries, passages)
         lengths = self.special + kept_q + kept_p
-        ids = np.full((len(queries), lengths.max()), self.pad_id, dtype=np.int64)
+        width = max(columns, lengths.max())
+        ids = np.full((len(queries), width), self.pad_id, dtype=np.int64)
         for row, query, passage, q, p in zip(ids, queries, passages, kept_q, kept_p, strict=True):
             parts = self.before, self.queries[query][:q], self.between, self.passages[passage][:p]
             inputs = np.concatenate((*parts, self.after))
             row[: len(inputs)] = inputs
-        columns = np.arange(ids.shape[1])
-        batch = {"input_ids": ids, "attention_mask": (columns < lengths[:, None]).astype(np.int64)}
+        place = np.arange(width)
+        batch = {"input_ids": ids, "attention_mask": (place < lengths[:, None]).astype(np.int64)}
         if self.segment_ids:
             of_query = len(self.before) + kept_q[:, None] + self.segments
-            batch["token_type_ids"] = ((columns >= of_query) & (columns < lengths[:, None])) * 1
+            batch["token_type_ids"] = ((place >= of_query) & (place < lengths[:, None])) * 1
         return {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
@@ -101,6 +116,20 @@ def token_budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarra
     for start, end in _length_ranges(lengths, budget):
         size = max(1, budget // int(lengths[order[start]]))
         yield from np.array_split(order[start:end], -(-(end - start) // size))
+
+
+def same_length_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Yield indices of items of one length each, longest first, in whole blocks (``BLOCK``).
+
+    A block that would be left over has some items of its batch twice. A batch has at most
+    ``budget`` tokens, and one block at least.
+    """
+    for length in np.unique(lengths)[::-1]:
+        items = np.flatnonzero(lengths == length)
+        size = max(1, budget // (length * BLOCK)) * BLOCK
+        for start in range(0, len(items), size):
+            some = items[start : start + size]
+            yield np.resize(some, -(-len(some) // BLOCK) * BLOCK)
 
 
 def _length_ranges(lengths: np.ndarray, budget: int) -> list[tuple[int, int]]:

@@ -110,6 +110,7 @@ MODEL = Output("<results>/models/{backbone}/{recipe}/{seed}")
 EVENTS = Output("<results>/tensorboard/{backbone}/{recipe}/{seed}")
 # rerank
 SCORES = Output("<results>/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet")
+KEPT = Output("<results>/stores/scores/{backbone}/{recipe}/{seed}/{dataset}.parquet")
 RUN = Output("<results>/runs/{backbone}/{recipe}/{seed}/{first_stage}/{dataset}.run.gz")
 # evaluate
 FIRST_STAGE_MEASURES = Output("<results>/measures/{first_stage}/{dataset}.parquet")

@@ -12,7 +12,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from restage.collections.pairs import PairEncoder, token_budget_batches
+from restage.collections.pairs import PairEncoder, same_length_batches, token_budget_batches
 from restage.collections.tokens import TokenStore
 from restage.files import fingerprint
 from restage.grid.settings import Compute
@@ -50,11 +50,42 @@ def score_pairs(
     return torch.cat(parts)[back]
 
 
+def score_apart(
+    model: PreTrainedModel,
+    encoder: PairEncoder,
+    queries: np.ndarray,
+    passages: np.ndarray,
+    tokens_per_batch: int,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Return the scores that pairs have whatever they are scored with: float32, shape (pairs,).
+
+    On a CPU they are the same to the last bit: how far a pair is padded depends on the pair alone,
+    and no row of a matrix is in a block that is not whole. A GPU chooses its kernels by the size of
+    a batch, so that there the last digits may differ.
+    """
+    columns, scores = encoder.columns(queries, passages), np.empty(len(queries), np.float32)
+    for some in same_length_batches(columns, tokens_per_batch):
+        found = score_batch(model, encoder, queries[some], passages[some], columns[some[0]])
+        scores[some] = found.cpu().numpy()
+        if progress:
+            progress.add(len(np.unique(some)))
+    return scores
+
+
 def score_batch(
-    model: PreTrainedModel, encoder: PairEncoder, queries: np.ndarray, passages: np.ndarray
+    model: PreTrainedModel,
+    encoder: PairEncoder,
+    queries: np.ndarray,
+    passages: np.ndarray,
+    columns: int = 0,
 ) -> torch.Tensor:
-    """Return the scores of pairs in one forward pass: float32, shape (pairs,)."""
-    batch = encoder.batch(queries, passages)
+    """Return the scores of pairs in one forward pass: float32, shape (pairs,).
+
+    Args:
+        columns: tokens to pad to at least.
+    """
+    batch = encoder.batch(queries, passages, columns)
     batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
     return model(**batch).logits[:, 0].float()
 
@@ -94,6 +125,7 @@ class Scorer:
         files = [Path(store, "offsets.npy") for store in self.stores]
         files += Path(model_folder(self.model)).glob("*.safetensors")
         settings = [self.model, self.max_length, self.segment_ids, self.compute.precision]
+        settings += [self.compute.threads, torch.cuda.is_available()]
         pairs = hashlib.sha256(queries.tobytes() + passages.tobytes()).hexdigest()
         parts = [slice(i, i + PAIRS_PER_PIECE) for i in range(0, len(queries), PAIRS_PER_PIECE)]
         pieces = Pieces(self.state, fingerprint([*settings, pairs], *files), len(parts))
@@ -120,7 +152,7 @@ class Scorer:
             pairs, budget = parts[number], self.compute.tokens_per_batch
             some = queries[pairs], passages[pairs]
             with autocast(device, self.compute.precision):
-                return score_pairs(model, encoder, *some, budget, progress).cpu().numpy()
+                return score_apart(model, encoder, *some, budget, progress)
 
         return scores
 
