@@ -258,7 +258,9 @@ class Standing:
         """
         for made in self.outputs.values():
             other = made.manifest.study
-            if made.changes and other != study and made.manifest.rule not in SHARED:
+            if made.manifest.rule in SHARED or other == study or not Path(made.path).exists():
+                continue
+            if made.changes:
                 by = f"study '{other}'" if other else "the grid without 'study'"
                 raise InputError(
                     f"{made.path} was made by {by}, and would be made anew for this one: "
