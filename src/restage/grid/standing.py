@@ -197,15 +197,16 @@ class Standing:
 
         What changed, that it is missing, or the rule that makes what it is made from.
         """
-        why = {path: _some(made.changes, "; ") for path, made in self.outputs.items()}
+        changed = {path: self.changed.get(made.job, []) for path, made in self.outputs.items()}
+        why = {path: _some(lines, "; ") for path, lines in changed.items()}
         for path, made in self.outputs.items():
-            if not Path(made.path).exists():
-                why[path] = "missing" if made.manifest.rule not in INSIDE else ""
+            if not Path(made.path).exists() and made.manifest.rule not in INSIDE:
+                why[path] = "missing"
         left = [path for path, reason in why.items() if reason]
         while left:
             cause = left.pop(0)
             for user in self._users.get(cause, []):
-                if not why[user] and Path(self.outputs[user].path).exists():
+                if not why[user]:
                     why[user] = f"after {self.outputs[cause].manifest.rule}"
                     left.append(user)
         rules = {path: made.manifest.rule for path, made in self.outputs.items()}
