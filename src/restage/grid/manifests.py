@@ -209,7 +209,10 @@ class Contents:
             return digest(path)
         seen = SEEN.at(self.roots)
         entry = [made.st_size, made.st_mtime_ns]
-        known = json.loads(seen.read_text()) if seen.is_file() else {}
+        try:
+            known = json.loads(seen.read_text())
+        except (OSError, ValueError):
+            known = {}
         if known.get(name, [])[:2] != entry:
             log.log.info("reading %s to see what it has", path)
             known[name] = [*entry, digest(path)]
