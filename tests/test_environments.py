@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.imports import ROOT, imports_of, modules
+from restage.code import imports_of, modules
 
+ROOT = Path(__file__).parents[1]
 DISTRIBUTIONS = packages_distributions()  # of each package that can be imported
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 # What no import shows.

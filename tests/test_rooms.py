@@ -9,11 +9,13 @@ from statistics import median
 
 import pytest
 
+from restage.code import imports_of, modules
 from restage.grid import layout
-from tests.imports import ROOT, imports_of, modules
+
+ROOT = Path(__file__).parents[1]
 
 # A room may import those before it and the ground floor, which uses none of them.
-GROUND = {"devices", "errors", "files", "log", "pieces"}
+GROUND = {"code", "devices", "errors", "files", "log", "pieces", "versions"}
 ROOMS = ["grid", "collections", "model", "ranked_lists", "first_stage", "finetune", "rerank"]
 ROOMS += ["evaluate", "report", "demo"]
 ENTRY = "restage.pyterrier"  # like a script: it uses the rooms, and nothing uses it
@@ -99,7 +101,7 @@ def test_functions_are_short():
 
 OUTPUTS = [value for value in vars(layout).values() if isinstance(value, layout.Output)]
 TEMPLATES = [output.partition("/")[2] for output in OUTPUTS]
-FOLDERS = {template.split("/")[0] for template in TEMPLATES} | {"benchmarks", "logs", "states"}
+FOLDERS = {template.split("/")[0] for template in TEMPLATES} | {"logs", "states"}
 ENDINGS = {ending for t in TEMPLATES for ending in re.findall(r"\}(\.\w+(?:\.gz)?)$", t)}
 ANY_FOLDER, ANY_ENDING = "|".join(sorted(FOLDERS)), "|".join(map(re.escape, sorted(ENDINGS)))
 # What a string says that is the path of an output, its wildcards in braces.

@@ -78,8 +78,6 @@ def arguments(data, tiny, token_store, tmp_path_factory):
             "passages": token_store(PASSAGES, tokenizer).folder,
             "seed": seed,
             "compute": compute,
-            "study": None,
-            "trained": {"objective": {"loss": OBJECTIVE.loss}},
             "state": output.parent / "state",
             "events": output.parent / "events",
         }

@@ -1,14 +1,11 @@
 """What a training leaves behind: a checkpoint that other programs take as it is."""
 
-import json
-
 import pandas as pd
 import pytest
 import torch
 import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from restage.finetune.checkpoint import SETTINGS
 from restage.grid.settings import Backbone, Objective
 from restage.model.names import load_tokenizer
 from restage.model.scoring import Scorer
@@ -50,12 +47,6 @@ def test_any_encoder_trains_and_loads_elsewhere_with_the_same_scores(
             assert scored["score"][row] == pytest.approx(score, abs=1e-5)
     encoder = pytest.importorskip("sentence_transformers").CrossEncoder(str(folder), device="cpu")
     assert scored["score"].to_numpy() == pytest.approx(encoder.predict(texts), abs=1e-5)
-
-
-def test_the_record_says_what_it_was_trained_with_and_for_which_study(train):
-    text = (train(max_steps=1) / SETTINGS).read_text()
-    record = {"study": None, "trained": {"objective": {"loss": OBJECTIVE.loss}}}
-    assert text == json.dumps(record, indent=2, sort_keys=True) + "\n"
 
 
 def test_the_card_tells_how_it_was_made(train, tiny):

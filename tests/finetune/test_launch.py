@@ -41,8 +41,6 @@ def test_two_processes_give_the_weights_of_one(tiny, arguments, tmp_path):
     for column in ("loss", "valid_loss", "valid_nDCG@10"):
         expected, shown = (table[column].to_numpy() for table in rows)
         assert shown == pytest.approx(expected, rel=1e-4, nan_ok=True)
-    settings = [(each["output"] / "settings.json").read_text() for each in (one, two)]
-    assert settings[0] == settings[1]
 
 
 def free_port():

@@ -11,6 +11,7 @@ from restage.grid.layout import (
     FIRST_STAGE_MEASURES,
     FIRST_STAGE_RUN,
     GROUP_TABLE,
+    MANIFEST,
     MEASURES,
     MODEL,
     RUN,
@@ -59,16 +60,49 @@ def test_braces_in_the_results_folder_are_no_wildcards():
     )
 
 
-def test_logs_and_benchmarks_go_by_the_job():
+def test_logs_go_by_the_job():
     assert (
         RUN.over("first_stage").log
         == "<results>/logs/runs/{backbone}/{recipe}/{seed}/{dataset}.log"
     )
-    assert (
-        FIRST_STAGE_RUN.benchmark == "<results>/benchmarks/first_stage/{first_stage}/{dataset}.tsv"
-    )
     assert GROUP_TABLE.log == "<study>/logs/tables/{group}.log"
     assert MODEL.state == "<results>/states/models/{backbone}/{recipe}/{seed}"
+
+
+@pytest.mark.parametrize(
+    ("path", "of_the_grid", "of_a_study"),
+    [
+        ("a/out/models/x", "<results>/models/x", "<results>/models/x"),
+        ("a/out/tables/x.csv", "<results>/tables/x.csv", "<results>/tables/x.csv"),
+        ("a/out/studies/b/x.csv", "<results>/studies/b/x.csv", "<study>/x.csv"),
+        ("a/output/x.run", "x.run", "x.run"),
+        ("/elsewhere/a/out/x.run", "x.run", "x.run"),
+    ],
+)
+def test_a_path_is_told_from_its_root_and_any_other_by_its_name(path, of_the_grid, of_a_study):
+    assert Roots.of("a/out", None).relative(path) == of_the_grid
+    assert Roots.of("a/out", "b").relative(path) == of_a_study
+
+
+def test_tables_are_another_study_s_and_artifacts_are_nobody_s():
+    for study, own in ((None, "out"), ("b", "out/studies/b")):
+        roots = Roots.of("out", study)
+        for name, output in OUTPUTS.items():
+            others = {
+                f"out{output[7:]}",
+                "out/studies/b" + output[7:],
+                "out/studies/c" + output[7:],
+            }
+            if output.startswith("<study>"):
+                found = {path for path in others if not roots.of_another_study(path)}
+                assert found == {own + output[7:]}, name
+            else:
+                assert not roots.of_another_study(output.replace("<results>", "out")), name
+
+
+def test_a_manifest_is_beside_the_results_and_hides_nothing_of_the_path():
+    path = "models/tiny/CL/42"
+    assert str(MANIFEST.at(Roots.of("out", "b"), path=path)) == f"out/manifests/{path}.json"
 
 
 def test_no_two_outputs_have_one_place():

@@ -38,3 +38,16 @@ def test_facts_come_back_the_last_of_each_and_nothing_that_reads_like_one(tmp_pa
     job(tmp_path / "x.log", "pass")
     assert facts(tmp_path / "x.log") == {"device": processor()}
     assert facts(tmp_path / "none.log") == {}
+
+
+def test_the_time_of_a_job_is_counted_from_its_start(tmp_path):
+    code = "import time; time.sleep(0.2); print(log.seconds()); "
+    code += "log.start('y.log', 'y'); print(log.seconds())"
+    told = subprocess.run(
+        [sys.executable, "-c", f"from restage import log; log.start('x.log', 'x'); {code}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    first, second = map(float, told.stdout.split())
+    assert first >= 0.2 and second < first

@@ -68,7 +68,7 @@ def paper():
 
 
 def test_the_paper_s_grid_is_counted(paper):
-    table = plan.plan(paper).set_index("job")
+    table = plan.plan(paper, {}).set_index("job")
     assert not table["done"].any()
     trained = table[table["rule"] == "finetune"]
     assert len(trained) == 2 * 4
@@ -89,7 +89,7 @@ def test_the_paper_s_grid_is_counted(paper):
 
 def test_another_device_and_share(paper):
     faster = replace(paper, plan=Reckoning("H100", share_of_peak=0.7, tokens_per_pair=85))
-    hours = [plan.plan(given)["gpu_hours"].sum() for given in (paper, faster)]
+    hours = [plan.plan(given, {})["gpu_hours"].sum() for given in (paper, faster)]
     assert hours[0] / hours[1] == pytest.approx(989 * 0.7 / (312 * 0.35))
 
 
@@ -101,9 +101,9 @@ def test_every_device_of_the_schema_is_known():
 def test_sums_per_rule_and_what_is_left():
     table = pd.DataFrame(
         [
-            ("score", "a", 10, 100.0, 1.0, 2.0, 0.5, True),
-            ("score", "b", 20, 200.0, 3.0, 4.0, 0.5, False),
-            ("rerank", "c", 30, 0.0, 0.0, 0.0, 0.1, False),
+            ("score", "a", 10, 100.0, 1.0, 2.0, 0.5, True, ""),
+            ("score", "b", 20, 200.0, 3.0, 4.0, 0.5, False, "missing"),
+            ("rerank", "c", 30, 0.0, 0.0, 0.0, 0.1, False, "missing"),
         ],
         columns=plan.COLUMNS,
     )
@@ -115,6 +115,45 @@ def test_sums_per_rule_and_what_is_left():
     assert "A100 at 35% of its peak" in text and "score" in text
 
 
+def test_what_is_made_again_is_not_done_and_has_its_reason(paper, tmp_path):
+    grid = replace(paper, results=str(tmp_path))
+    for name in ("electra/CL", "electra/CL-KD", "roberta/CL"):
+        (tmp_path / "models" / name / "42").mkdir(parents=True)
+    (tmp_path / "models/roberta/CL/42/model.safetensors").write_bytes(b"12345678")
+    again = {"models/electra/CL/42": "rate: 1 -> 2", "models/electra/CL-KD/42": "after finetune"}
+    table = plan.plan(grid, again | {"models/electra/KD/42": "after finetune"})
+    why = table[table["rule"] == "finetune"].set_index("job")["why"].to_dict()
+    assert why.pop("models/roberta/CL/42") == ""
+    assert why.pop("models/electra/CL/42") == "rate: 1 -> 2"
+    assert why.pop("models/electra/CL-KD/42") == "after finetune"
+    assert set(why.values()) == {"missing"} and len(why) == 5
+    done = table[table["done"]]
+    assert done["job"].tolist() == ["models/roberta/CL/42"] * 2  # to train it, and to validate it
+    assert done["disk_gb"].tolist() == [8e-9, 0]
+
+
+def test_reasons_are_counted_per_rule_with_what_they_cost():
+    table = pd.DataFrame(
+        [
+            ("finetune", "models/a", 10, 100.0, 1.0, 2.0, 0.5, False, "rate: 1 -> 2"),
+            ("finetune", "models/b", 20, 100.0, 1.0, 3.0, 0.5, False, "rate: 1 -> 2"),
+            ("finetune", "models/c", 40, 100.0, 1.0, 5.0, 0.5, False, "missing"),
+            ("score", "scores/a", 80, 100.0, 1.0, 7.0, 0.5, True, ""),
+        ],
+        columns=plan.COLUMNS,
+    )
+    again = {"models/a": ("finetune", "rate: 1 -> 2"), "tables/x.csv": ("group_table", "missing")}
+    found = plan.reasons(table, again)
+    assert found.to_dict("list") == {
+        "rule": ["finetune", "finetune", "group_table"],
+        "why": ["rate: 1 -> 2", "missing", "missing"],
+        "outputs": [2, 1, 1],
+        "pairs": [30, 40, 0],
+        "gpu_hours": [5.0, 5.0, 0.0],
+    }
+    assert plan.reasons(table[table["done"]], {}).empty
+
+
 def test_a_grid_without_models_has_a_plan(tmp_path):
     (tmp_path / "x.qrels").write_text("1 0 a 1\n2 0 b 1\n")
     (tmp_path / "x.run").write_text("1 Q0 a 1 2.0 x\n")
@@ -123,7 +162,8 @@ def test_a_grid_without_models_has_a_plan(tmp_path):
         "datasets": {"mine": {"qrels": str(tmp_path / "x.qrels")}},
         "first_stages": {"given": {"engine": "run", "path": str(tmp_path / "x.run")}},
     }
-    table = plan.plan(loaded(given))
+    table = plan.plan(loaded(given), {})
     assert table["rule"].tolist() == ["import_run"]
-    assert plan.plan(loaded({})).empty
-    assert plan.summary(plan.plan(loaded({})))["rule"].tolist() == ["total"]
+    assert table[["done", "why"]].values.tolist() == [[False, "missing"]]
+    assert plan.plan(loaded({}), {}).empty
+    assert plan.summary(plan.plan(loaded({}), {}))["rule"].tolist() == ["total"]

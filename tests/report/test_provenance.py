@@ -1,48 +1,63 @@
-"""Provenance: versions, commit, and what jobs left behind."""
+"""Provenance: what the manifests of all outputs say together."""
 
-import subprocess
-from importlib.metadata import version
+import pytest
 
-from restage import __version__
-from restage.report.provenance import provenance, runtimes
+from restage.grid.manifests import Manifest
+from restage.report.provenance import provenance, read_manifests, runtimes
 
-
-def facts(folder):
-    return dict(provenance(folder).itertuples(index=False, name=None))
+OLD, NEW = {"torch": "2.9", "restage": "1"}, {"torch": "2.10", "restage": "1"}
 
 
-def test_versions_and_commit(tmp_path):
-    assert facts(tmp_path)["restage"] == __version__
-    assert facts(tmp_path)["pyterrier"] == version("pyterrier")
-    assert facts(tmp_path)["git commit"] == "not in a git repository"
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run([*git, *command], check=True)
-    commit = facts(tmp_path)["git commit"]
-    assert len(commit) == 40
-    (tmp_path / "new").touch()
-    assert facts(tmp_path)["git commit"] == f"{commit} with changes"
+@pytest.fixture
+def made(tmp_path):
+    """The manifests of a training and of a job with two outputs."""
+
+    def write(path, rule, wildcards, versions, device, seconds):
+        Manifest(
+            **{"rule": rule, "wildcards": wildcards, "study": None, "settings": {}, "inputs": {}},
+            **{"sha256": "", "size": 1, "code": {}, "commit": "abc", "versions": versions},
+            **{"device": device, "made": "", "seconds": seconds, "cpu_seconds": 58.2},
+            memory_mb=1024.5,
+        ).write(tmp_path / f"{path}.json")
+
+    wildcards = {"recipe": "CL"}
+    write("models/tiny/CL/42", "finetune", wildcards, OLD, "NVIDIA H100", 61.5)
+    write("measures/bm25/x.parquet", "measure", {"dataset": "x"}, NEW, "A CPU", 0.2)
+    write("measures/qld/x.parquet", "measure", {"dataset": "x"}, NEW, "A CPU", 0.2)
+    (tmp_path / "models/tiny/CL/43.json").write_text("{")
+    (tmp_path / ".seen.json").write_text('{"/data/a.run": [5, 7, "abc"]}')
+    return read_manifests(tmp_path)
 
 
-HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+def test_manifests_go_by_the_paths_of_their_outputs(made):
+    assert list(made) == [
+        "measures/bm25/x.parquet",
+        "measures/qld/x.parquet",
+        "models/tiny/CL/42",
+    ]
 
 
-def test_runtimes_of_each_job_with_its_device(tmp_path):
-    benchmarks, logs = tmp_path / "benchmarks", tmp_path / "logs"
-    for name in ("models/electra/CL-KD/42", "scores/a/b"):
-        (benchmarks / name).parent.mkdir(parents=True)
-    (benchmarks / "models/electra/CL-KD/42.tsv").write_text(
-        f"{HEAD}61.5\t0:01:01\t1024.5\t0\t0\t0\t0\t0\t93.1\t58.2\n"
-    )
-    # A job that was too quick to be looked at.
-    (benchmarks / "scores/a/b.tsv").write_text(f"{HEAD}0.2\t0:00:00" + "\t-" * 7 + "\t0.1\n")
-    log = logs / "models/electra/CL-KD/42.log"
-    log.parent.mkdir(parents=True)
-    lines = ["fact device A CPU", "at work on data", "fact device NVIDIA H100", "on it"]
-    log.write_text("".join(f"2026-01-01 10:00:00,1 {line}\n" for line in lines))
-    table = runtimes(benchmarks, logs)
-    assert table["job"].tolist() == ["models/electra/CL-KD/42", "scores/a/b"]
-    assert table["seconds"].tolist() == [61.5, 0.2]
-    assert table["memory_mb"].isna().tolist() == [False, True]
-    assert table["device"].tolist() == ["NVIDIA H100", ""]
-    assert runtimes(tmp_path / "none", logs).empty
+def test_each_version_commit_and_device_with_how_many_outputs_it_made(made):
+    assert list(provenance(made).itertuples(index=False, name=None)) == [
+        ("device", "A CPU", 2),
+        ("device", "NVIDIA H100", 1),
+        ("restage", "1", 3),
+        ("torch", "2.10", 2),
+        ("torch", "2.9", 1),
+        ("workflow", "abc", 3),
+    ]
+
+
+def test_runtimes_of_each_job_once_with_its_device(made):
+    table = runtimes(made)
+    assert list(table) == ["job", "seconds", "cpu_seconds", "memory_mb", "device"]
+    assert list(table.itertuples(index=False, name=None)) == [
+        ("measures/bm25/x.parquet", 0.2, 58.2, 1024.5, "A CPU"),
+        ("models/tiny/CL/42", 61.5, 58.2, 1024.5, "NVIDIA H100"),
+    ]
+
+
+def test_without_manifests_the_tables_are_empty(tmp_path):
+    none = read_manifests(tmp_path / "none")
+    assert list(provenance(none)) == ["what", "is", "outputs"] and provenance(none).empty
+    assert "seconds" in runtimes(none) and runtimes(none).empty

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -137,3 +138,29 @@ def test_latex_compiles(table, tmp_path):
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout[-2000:]
     assert (tmp_path / "main.pdf").stat().st_size > 10_000
+
+
+def test_reasons_are_told_with_what_they_cost():
+    columns = ["rule", "why", "outputs", "pairs", "gpu_hours"]
+    rows = [("finetune", "rate: 1 -> 2", 2, 3_000_000, 0.25), ("score", "after finetune", 1, 0, 0)]
+    text = typeset.reasons_text(pd.DataFrame(rows, columns=columns))
+    lines = [re.split(r"  +", line.strip()) for line in text.splitlines()]
+    assert lines[0] == ["rule", "why", "outputs", "pairs", "gpu hours"]
+    assert lines[2] == ["finetune", "rate: 1 -> 2", "2", "3,000,000", "0.250"]
+    assert lines[3][:3] == ["score", "after finetune", "1"]
+    assert typeset.reasons_text(pd.DataFrame(columns=columns)) == "Nothing is to be done."
+
+
+def test_other_code_is_told_by_rule_commit_and_module():
+    one, other = SimpleNamespace(rule="score", commit="abc"), SimpleNamespace(rule="x", commit="d")
+    modules = {
+        "a": ["score.py", "restage.files"],
+        "b": ["score.py", "restage.files"],
+        "c": ["x.py"],
+    }
+    text = typeset.other_code_text({"a": one, "b": one, "c": other, "d": other}, modules)
+    lines = [re.split(r"  +", line.strip()) for line in text.splitlines()]
+    assert lines[2:4] == [["score", "abc", "score.py, restage.files", "2"], ["x", "d", "x.py", "1"]]
+    assert "`snakemake accept`" in text and "`snakemake reject`" in text
+    none = typeset.other_code_text({"d": other}, {})
+    assert none == "Every output was made by the code as it is."

@@ -14,7 +14,7 @@ from tests.workflow.runs import ROOT, make, read_config, write_config
 SMALL = {"all", "fetch", "pin", "qrels", "measure", "measure_first_stages", "provenance"}
 SMALL |= {"table_pages"}
 SMALL |= {"group_table", "comparisons", "group_figures", "training_curves", "learning_rate"}
-SMALL |= {"reproduction"}
+SMALL |= {"reproduction", "stale", "accept", "reject"}
 
 
 def dry_run(folder, **options):

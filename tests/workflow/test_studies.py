@@ -38,5 +38,5 @@ def test_a_study_shares_models_and_runs_and_has_tables_of_its_own(small_grid, tm
     refused = snakemake(folder, "tables", config="study.yaml")
     assert refused.returncode != 0 and "Traceback" not in refused.stdout
     [line] = re.findall(r"^error: .*", refused.stdout, re.M)
-    assert "out/models/tiny/CL/42 was trained by the grid without 'study'" in line
-    assert "ranked_lists.split_seed 42, not 7" in line
+    by = "out/ranked_lists/colbert was made by the grid without 'study', and would be made anew"
+    assert f"{by} for this one: lists.split_seed: 42 -> 7; " in line
