@@ -84,22 +84,6 @@ def test_a_path_is_told_from_its_root_and_any_other_by_its_name(path, of_the_gri
     assert Roots.of("a/out", "b").relative(path) == of_a_study
 
 
-def test_tables_are_another_study_s_and_artifacts_are_nobody_s():
-    for study, own in ((None, "out"), ("b", "out/studies/b")):
-        roots = Roots.of("out", study)
-        for name, output in OUTPUTS.items():
-            others = {
-                f"out{output[7:]}",
-                "out/studies/b" + output[7:],
-                "out/studies/c" + output[7:],
-            }
-            if output.startswith("<study>"):
-                found = {path for path in others if not roots.of_another_study(path)}
-                assert found == {own + output[7:]}, name
-            else:
-                assert not roots.of_another_study(output.replace("<results>", "out")), name
-
-
 def test_a_manifest_is_beside_the_results_and_hides_nothing_of_the_path():
     path = "models/tiny/CL/42"
     assert str(MANIFEST.at(Roots.of("out", "b"), path=path)) == f"out/manifests/{path}.json"

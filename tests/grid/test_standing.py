@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from restage.errors import InputError
 from restage.files import digest
+from restage.grid import manifests
 from restage.grid.layout import Roots
 from restage.grid.manifests import Contents, Manifest, change, manifest_of
 from restage.grid.standing import Needs, Standing, differences
@@ -36,7 +37,7 @@ class Workflow:
 
     def job(self, rule, output, inputs, **settings):
         wildcards = {"name": Path(output).name}
-        self.jobs[rule, wildcards["name"]] = [inputs, settings, dict(CODE)]
+        self.jobs[rule, wildcards["name"]] = [inputs, settings, dict(CODE), [output]]
         self.time += 10
         needs = self.needs(rule, wildcards)
         folder = Path("out", output).suffix == ""
@@ -53,16 +54,18 @@ class Workflow:
     def needs(self, rule, wildcards):
         if (rule, wildcards["name"]) not in self.jobs:
             return None
-        inputs, settings, code = self.jobs[rule, wildcards["name"]]
+        inputs, settings, code, outputs = self.jobs[rule, wildcards["name"]]
         contents = Contents(self.roots)
         known = {
             name: {self.roots.relative(path): contents[path] for path in paths}
             for name, paths in inputs.items()
         }
-        return Needs(settings, known, [path for some in inputs.values() for path in some], code)
+        paths = [path for some in inputs.values() for path in some]
+        root = self.roots.study if rule == "group_table" else self.roots.results
+        return Needs(settings, known, paths, [f"{root}/{path}" for path in outputs], code)
 
     def of(self, output):
-        """Inputs, settings and code of the job that makes an output."""
+        """Inputs, settings, code and outputs of the job that makes an output."""
         return next(job for (_, name), job in self.jobs.items() if name == Path(output).name)
 
     def manifest(self, output):
@@ -255,6 +258,7 @@ def test_missing_scores_are_made_again_for_what_they_are_made_from(flow):
 
 
 def test_all_outputs_of_a_job_are_made_again_together(flow):
+    flow.of(RUN)[3].append("runs/y.run")
     write("out/runs/y.run", "y", 1)
     manifest = Manifest.read(flow.manifest(RUN))
     replace(manifest, sha256=digest("out/runs/y.run")).write(flow.manifest("runs/y.run"))
@@ -276,6 +280,27 @@ def test_a_reason_is_told_once_for_all_jobs_of_a_rule_that_have_it(flow):
         "again: rerank f: depth: 100 -> 5",
     ]
     assert [line for job in standing.changed for line in standing.told(job)] == []
+
+
+def test_jobs_that_differ_in_their_own_names_have_one_reason(flow):
+    for name, new in (("b", "b.run"), ("c", "c.run"), ("d", "b.run")):
+        flow.job("rerank", f"runs/{name}", {"": [f"out/{SCORES}"]})
+        inputs(f"runs/{name}", others=[f"out/mined/{new}"])(flow)
+    standing = flow.standing
+    assert [line for job in standing.changed for line in standing.told(job)] == [
+        "again: rerank b, c: with <results>/mined/{name}.run",
+        "again: rerank d: with <results>/mined/b.run",
+    ]
+
+
+def test_a_reason_that_two_rules_have_is_told_of_each(flow):
+    for output in (MODEL, SCORES):
+        setting(output, clip=1)(flow)
+    standing = flow.standing
+    assert {line for job in standing.changed for line in standing.told(job)} == {
+        "again: finetune 42: clip: None -> 1",
+        "again: score x.parquet: clip: None -> 1",
+    }
 
 
 # --- other code -----------------------------------------------------------------------------------
@@ -344,6 +369,14 @@ def test_outputs_are_no_older_than_what_they_are_known_to_be_made_from(flow):
     before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")}
     flow.standing.settle()
     assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")} == before
+
+
+def test_outputs_whose_time_was_set_are_not_read_for_it(flow, monkeypatch):
+    os.utime("data/a.run", (5000, 5000))
+    flow.standing.settle()
+    read = []
+    monkeypatch.setattr(manifests, "digest", lambda path: read.append(str(path)) or digest(path))
+    assert flow.changes == {} and set(read) == {"data/a.run"}
 
 
 def test_what_is_new_enough_keeps_its_time(flow):

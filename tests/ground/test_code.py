@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restage import code
-from restage.code import Import, fingerprints, imports_of, modules
+from restage.code import Code, Import, imports_of, modules
 
 SCRIPT = "from pack import fits\nfrom pack.room import engine\n\nprint(fits.fit(engine.make()))\n"
 FITS = '''
@@ -52,7 +52,7 @@ def prints(script=SCRIPT, computing=(), silent=(), **texts):
         patch.setattr(code, "PACKAGE", Path(folder, "pack"))
         modules.cache_clear()
         try:
-            return fingerprints(f"{folder}/a.py", computing, silent)
+            return Code(f"{folder}/known").fingerprints(f"{folder}/a.py", computing, silent)
         finally:
             modules.cache_clear()
 
@@ -131,7 +131,8 @@ def of_text(text):
     """The fingerprint of a script."""
     with TemporaryDirectory() as folder:
         Path(folder, "a.py").write_text(text)
-        return fingerprints(f"{folder}/a.py", (), silent=["restage"])["a.py"]
+        code = Code(f"{folder}/known")
+        return code.fingerprints(f"{folder}/a.py", (), silent=["restage"])["a.py"]
 
 
 def constants(tree):
@@ -151,6 +152,47 @@ def test_a_module_in_another_form_is_the_same_and_with_any_other_constant_is_not
     if some := constants(tree):
         data.draw(st.sampled_from(some)).value = 31.25
         assert of_text(ast.unparse(tree)) != plain
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The files that are parsed."""
+    parsed, fingerprint = [], code._fingerprint
+    monkeypatch.setattr(code, "_fingerprint", lambda file: parsed.append(file) or fingerprint(file))
+    return parsed
+
+
+def test_what_files_do_is_known_by_their_bytes_and_parsed_once(tmp_path, parsed):
+    def found(name, text):
+        (tmp_path / name).write_text(text)
+        known = Code(tmp_path / "manifests/known.json")
+        return known.fingerprints(tmp_path / name, (), silent=["restage.errors"])
+
+    before = found("a.py", "from restage import files\n")
+    assert [file.name for file in parsed] == ["a.py", "files.py"]
+    assert found("b.py", "from restage import files\n") == {
+        "b.py": before["a.py"],
+        "restage.files": before["restage.files"],
+    }
+    assert len(parsed) == 2
+    assert found("a.py", "from restage import files, errors\n")["a.py"] != before["a.py"]
+    assert len(parsed) == 3
+
+
+@pytest.mark.parametrize("damage", ["", "{", "\xff"])
+def test_what_is_known_is_found_again_where_it_is_damaged(tmp_path, parsed, damage):
+    (tmp_path / "a.py").write_text("print(1)\n")
+    for times in (1, 2, 2):
+        made = Code(tmp_path / "known").fingerprints(tmp_path / "a.py", ())
+        assert len(parsed) == times and list(made) == ["a.py"]
+        if times == 1:
+            (tmp_path / "known").write_text(damage)
+
+
+def test_fingerprints_need_no_place_to_be_kept(tmp_path):
+    (tmp_path / "a.py").write_text("print(1)\n")
+    found = Code("/dev/null/known").fingerprints(tmp_path / "a.py", ())
+    assert found == Code(tmp_path / "known").fingerprints(tmp_path / "a.py", ())
 
 
 def test_imports_tell_who_imports_and_whether_it_is_for_types_alone():
