@@ -1,9 +1,11 @@
 """Provenance: what the manifests of all outputs say together."""
 
+from dataclasses import replace
+
 import pytest
 
 from restage.grid.manifests import Manifest
-from restage.report.provenance import provenance, read_manifests, runtimes
+from restage.report.provenance import behind, provenance, read_manifests, runtimes
 
 OLD, NEW = {"torch": "2.9", "restage": "1"}, {"torch": "2.10", "restage": "1"}
 
@@ -61,3 +63,17 @@ def test_without_manifests_the_tables_are_empty(tmp_path):
     none = read_manifests(tmp_path / "none")
     assert list(provenance(none)) == ["what", "is", "outputs"] and provenance(none).empty
     assert "seconds" in runtimes(none) and runtimes(none).empty
+
+
+def test_only_what_some_outputs_came_from_is_told(made):
+    score = replace(
+        made["models/tiny/CL/42"], inputs={"model": {"<results>/models/tiny/CL/42": "a"}}
+    )
+    inputs = {"runs": {"<results>/scores/x.parquet": "b", "x.run": "c"}}
+    measure = replace(made["measures/bm25/x.parquet"], inputs=inputs)
+    all_made = made | {"scores/x.parquet": score, "measures/bm25/x.parquet": measure}
+    assert list(behind(all_made, ["measures/bm25/x.parquet", "none"])) == [
+        "measures/bm25/x.parquet",
+        "models/tiny/CL/42",
+        "scores/x.parquet",
+    ]

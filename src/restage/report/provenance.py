@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,29 @@ def read_manifests(folder: str | os.PathLike) -> dict[str, Manifest]:
     files = sorted(Path(folder).rglob("*.json"))
     read = {str(file.relative_to(folder).with_suffix("")): Manifest.read(file) for file in files}
     return {path: manifest for path, manifest in read.items() if manifest}
+
+
+def behind(made: dict[str, Manifest], outputs: Iterable[str]) -> dict[str, Manifest]:
+    """Return those of the manifests that tell how some outputs came about, by the same paths.
+
+    Which others there are by now is chance.
+
+    Args:
+        outputs: paths without their root.
+    """
+    found: dict[str, Manifest] = {}
+    left = [path for path in outputs if path in made]
+    while left:
+        path = left.pop()
+        if path not in found:
+            found[path] = made[path]
+            inputs = (used for paths in made[path].inputs.values() for used in paths)
+            left += [used for used in map(_without_root, inputs) if used in made]
+    return {path: found[path] for path in made if path in found}
+
+
+def _without_root(path: str) -> str:
+    return path.partition("/")[2]
 
 
 def provenance(made: dict[str, Manifest]) -> pd.DataFrame:
