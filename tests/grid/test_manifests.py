@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
 
@@ -193,6 +193,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES), st.text(), st.booleans())
 def test_a_manifest_comes_back_as_it_was(params, device, rejected):
     settings = settings_of(params)

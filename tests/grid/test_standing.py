@@ -201,11 +201,13 @@ def test_a_table_of_another_study_is_not_this_one_s(flow):
     assert f"<results>/{MODEL}" in flow.standing.outputs
 
 
+NAMES = st.sampled_from("xyz")
 SETTINGS = st.recursive(
-    st.none() | st.integers() | st.text("abc"),
-    lambda some: st.lists(some) | st.dictionaries(st.text("xyz", min_size=1), some, min_size=1),
+    st.none() | st.integers(0, 2) | st.sampled_from("ab"),
+    lambda some: st.lists(some) | st.dictionaries(NAMES, some, min_size=1),
+    max_leaves=4,
 )
-MAPPINGS = st.dictionaries(st.text("xyz", min_size=1), SETTINGS)
+MAPPINGS = st.dictionaries(NAMES, SETTINGS, max_size=3)
 
 
 def without_nothing(value):

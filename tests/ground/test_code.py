@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from restage import code
 from restage.code import Code, Import, imports_of, modules
 
-SCRIPT = "from pack import fits\nfrom pack.room import engine\n\nprint(fits.fit(engine.make()))\n"
+SCRIPT = "from pack import fits\nfrom pack.room import ENGINES, engine\nprint(fits.fit(engine))\n"
 FITS = '''
 """What fits."""
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restage.files import digest, files_in, size
@@ -21,6 +21,7 @@ def written(folder, files):
     return Path(folder)
 
 
+@settings(deadline=None)
 @given(FOLDERS, FOLDERS)
 def test_folders_are_told_from_each_other_by_names_and_content(one, other):
     with TemporaryDirectory() as first, TemporaryDirectory() as second:
