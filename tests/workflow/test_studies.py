@@ -14,11 +14,11 @@ def test_a_study_shares_models_and_runs_and_has_tables_of_its_own(made_grid, tmp
     tables = {file: file.read_bytes() for file in (folder / "out/tables").iterdir()}
 
     # The stages before the last one are the grid's, and so are scores, runs and measures of CL.
-    study = {"base": "config.yaml", "study": "rates", "recipes": ["CL", "KD-CL"]}
+    study = {"base": "config.yaml", "study": "rates", "recipes": ["CL", "KD", "KD-CL"]}
     study |= {"datasets": {"valid": None}, "first_stages": {"qld": None}}
     study["objectives"] = {"CL": {"later_learning_rate": [1e-8, 1e-5]}}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    new = {"finetune": 2, "score": 2, "rerank": 2, "measure": 2}
+    new = {"finetune": 2, "score": 3, "rerank": 3, "measure": 3}
     tests = {"group_table": 1, "comparisons": 1, "learning_rate": 1, "tables": 1}
     # With fewer first stages the jobs of CL come again; they find every score.
     shared = {"score": 1, "rerank": 1, "measure": 1, "measure_first_stages": 1}
@@ -26,7 +26,7 @@ def test_a_study_shares_models_and_runs_and_has_tables_of_its_own(made_grid, tmp
     assert planned(folder, "tables", config="study.yaml") == made | tests
     make(folder, "tables", config="study.yaml")
     table = pd.read_csv(folder / "out/studies/rates/tables/small.csv")
-    assert list(table["recipe"].unique()) == ["-", "CL", "KD-CL_1em8", "KD-CL_1em5"]
+    assert list(table["recipe"].unique()) == ["-", "CL", "KD", "KD-CL_1em8", "KD-CL_1em5"]
     rates = pd.read_csv(folder / "out/studies/rates/tables/learning_rate.csv")
     assert set(rates["learning_rate"]) == {1e-8, 1e-5}
     log = (folder / "out/logs/scores/tiny/CL/42/test.log").read_text()
