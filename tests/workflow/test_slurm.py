@@ -176,9 +176,10 @@ def test_a_cancelled_training_goes_on_in_another_job(cluster, small_grid, tmp_pa
 
 
 def test_a_time_limit_that_is_too_short_is_survived(cluster, small_grid, tmp_path):
-    long = {"max_steps": 6000, "validate_every": 6000}
+    # SLURM may send the signal a minute early: so two minutes, for the training to have begun.
+    long = {"max_steps": 12000, "validate_every": 12000}
     folder = on_gpus(small_grid(tmp_path / "slurm"), CL=long)
-    resources = {"runtime": "1 * attempt", "slurm_extra": "'--signal=TERM@20'"}
+    resources = {"runtime": "2 * attempt", "slurm_extra": "'--signal=TERM@20'"}
     submitted = Submitted(cluster, folder, "out/models/tiny/CL/42", **resources)
     log = folder / "out/logs/models/tiny/CL/42.log"
     jobs = submitted.finish()
@@ -186,7 +187,7 @@ def test_a_time_limit_that_is_too_short_is_survived(cluster, small_grid, tmp_pat
     print(trainings[["node", "start", "end", "TimeLimit", "JobState"]].to_string())
     assert len(trainings) > 1 and trainings["JobState"].iloc[-1] == "COMPLETED"
     assert "going on after step" in log.read_text()
-    assert trained_steps(folder) == 6000
+    assert trained_steps(folder) == 12000
 
 
 def trained_steps(folder):
