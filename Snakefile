@@ -37,17 +37,17 @@ if workflow.is_main_process:
     except InputError as error:
         sys.exit(f"error: {error}")
     standing.settle()
-    for maker in (one for one in workflow.rules if one.script):
+    for maker in map(workflow.get_rule, {rule for rule, _ in standing.changed}):
         maker.set_input(partial(made_again, maker))
     tell_of_other_code(standing)
 
 
 onsuccess:
-    tell_of_other_code(Standing(Contents(grid.roots), needs))
+    tell_of_other_code(as_it_stands())
 
 
 onerror:
-    tell_of_other_code(Standing(Contents(grid.roots), needs))
+    tell_of_other_code(as_it_stands())
 
 
 wildcard_constraints:

@@ -299,11 +299,10 @@ def figure_of(name, category, what):
 # --- what still fits --------------------------------------------------------------------------------
 
 
-contents = Contents(grid.roots)
 own_code = Code(PARSED.at(grid.roots))
 
 
-def needs(name, wildcards):
+def needs(contents, name, wildcards):
     """What an output would be made from now; None: the grid has no such output."""
     if "recipe" in wildcards and model_of(Wildcards(fromdict=wildcards)) not in grid.trained:
         return None
@@ -327,7 +326,13 @@ def needs(name, wildcards):
     )
 
 
-standing = Standing(contents, needs)
+def as_it_stands():
+    """The outputs as they and their inputs are on disk now."""
+    contents = Contents(grid.roots)
+    return Standing(contents, partial(needs, contents))
+
+
+standing = as_it_stands()
 
 
 def made_again(maker, wildcards):

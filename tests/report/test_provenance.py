@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from restage.grid.manifests import Manifest
-from restage.report.provenance import behind, provenance, read_manifests, runtimes
+from restage.grid.manifests import Manifest, read_manifests
+from restage.report.provenance import behind, provenance, runtimes
 
 OLD, NEW = {"torch": "2.9", "restage": "1"}, {"torch": "2.10", "restage": "1"}
 

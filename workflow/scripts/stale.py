@@ -1,6 +1,7 @@
 from restage import log
-from restage.report import provenance, typeset
+from restage.grid.manifests import read_manifests
+from restage.report import typeset
 
 log.start(snakemake.log[0], "stale")
-made = provenance.read_manifests(snakemake.params.manifests)
+made = read_manifests(snakemake.params.manifests)
 print(f"\n{typeset.other_code_text(made, snakemake.params.modules)}")

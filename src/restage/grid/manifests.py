@@ -115,6 +115,13 @@ def record(job: Job, script: str) -> None:
         one.write(manifest_of(roots, output))
 
 
+def read_manifests(folder: str | os.PathLike) -> dict[str, Manifest]:
+    """Return the manifests in a folder by the paths of their outputs below the results folder."""
+    files = sorted(Path(folder).rglob("*.json"))
+    read = {str(file.relative_to(folder).with_suffix("")): Manifest.read(file) for file in files}
+    return {path: manifest for path, manifest in read.items() if manifest}
+
+
 def change(path: str | os.PathLike, **others: Any) -> None:
     """Write other values into a manifest."""
     if manifest := Manifest.read(path):

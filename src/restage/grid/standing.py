@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from restage.errors import InputError
 from restage.grid.layout import MANIFESTS
-from restage.grid.manifests import Contents, Inputs, Manifest, manifest_of
+from restage.grid.manifests import Contents, Inputs, Manifest, manifest_of, read_manifests
 
 Job = tuple[str, tuple[tuple[str, str], ...]]  # a rule and wildcards, by their names
 # What the studies of a results folder make of the same models.
@@ -148,17 +148,14 @@ class Standing:
         return {self.roots.relative(made.path): made for made in self._outputs()}
 
     def _outputs(self) -> Iterator[Made]:
-        root, folder = Path(self.roots.results), MANIFESTS.at(self.roots)
         known: dict[str, Needs | None] = {}
-        for file in sorted(folder.rglob("*.json")):
-            path = root / file.relative_to(folder).with_suffix("")
-            if manifest := Manifest.read(file):
-                job = f"{manifest.rule} {manifest.wildcards}"
-                if job not in known:
-                    known[job] = self._needs(manifest.rule, manifest.wildcards)
-                needs = known[job]
-                if needs and str(path) in needs.outputs:
-                    yield Made(str(path), self.contents[str(path)], manifest, needs)
+        for name, manifest in read_manifests(MANIFESTS.at(self.roots)).items():
+            path, job = str(Path(self.roots.results, name)), f"{manifest.rule} {manifest.wildcards}"
+            if job not in known:
+                known[job] = self._needs(manifest.rule, manifest.wildcards)
+            needs = known[job]
+            if needs and path in needs.outputs:
+                yield Made(path, self.contents[path], manifest, needs)
 
     @cached_property
     def changed(self) -> dict[Job, list[str]]:
@@ -209,8 +206,11 @@ class Standing:
                 if not why[user]:
                     why[user] = f"after {self.outputs[cause].manifest.rule}"
                     left.append(user)
-        rules = {path: made.manifest.rule for path, made in self.outputs.items()}
-        return {path: (rules[path], reason) for path, reason in why.items() if reason}
+        return {
+            path: (self.outputs[path].manifest.rule, reason)
+            for path, reason in why.items()
+            if reason
+        }
 
     @cached_property
     def _users(self) -> dict[str, list[str]]:
@@ -221,27 +221,28 @@ class Standing:
                 users.setdefault(used, []).append(path)
         return users
 
+    @cached_property
+    def _stale(self) -> list[Made]:
+        """What is there, fits, and was made by other code."""
+        there = (made for made in self.outputs.values() if Path(made.path).exists())
+        return [made for made in there if made.other_code and not made.changes]
+
     def by_other_code(self) -> dict[str, list[str]]:
         """What other code made, by path below the results folder, and the modules that differ."""
         return {
             Path(made.path).relative_to(self.roots.results).as_posix(): made.other_code
-            for made in self.outputs.values()
-            if made.other_code and not made.changes and Path(made.path).exists()
+            for made in self._stale
         }
 
     def code_of_stale(self) -> dict[str, dict[str, str]]:
         """The code as it is that would make what other code made, by the manifests of that."""
-        made = {Path(made.path): made.needs.code for made in self.outputs.values()}
-        stale = (Path(self.roots.results, path) for path in self.by_other_code())
-        return {str(manifest_of(self.roots, path)): made[path] for path in stale}
+        return {str(manifest_of(self.roots, made.path)): made.needs.code for made in self._stale}
 
     def note(self) -> str | None:
         """What to say at the end of a run of the outputs that other code made; None: nothing."""
-        stale = self.by_other_code()
-        if not stale:
+        if not self._stale:
             return None
-        made = {Path(made.path): made.manifest.rule for made in self.outputs.values()}
-        rules = Counter(made[Path(self.roots.results, path)] for path in stale)
+        rules = Counter(made.manifest.rule for made in self._stale)
         kinds = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
         return (
             f"{rules.total():,} outputs were made by other code ({kinds}) and stand; "

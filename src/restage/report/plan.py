@@ -5,11 +5,11 @@ Its jobs are those of the workflow that compute or store much, and their paths a
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from restage import files
 from restage.first_stage.engine import Engine
 from restage.grid.grid import Grid, Model
 from restage.grid.layout import (
@@ -148,7 +148,7 @@ class _Jobs:
         """A job and its artifact, whose size is measured if it is there."""
         artifact = output.at(self.grid.roots, **wildcards)
         pairs, tokens, flop, size = cost
-        size = _size(artifact) if artifact.exists() else size
+        size = files.size(artifact) if artifact.exists() else size
         size = size or BYTES_PER_TOKEN.get(rule, 0) * tokens or BYTES_PER_PAIR.get(rule, 0) * pairs
         # What no model reads has no pairs and tokens to count.
         read = (pairs, tokens) if flop or rule == "rerank" else (0, 0.0)
@@ -307,9 +307,3 @@ class _Jobs:
             candidates = self.counts.candidates(dataset, first_stage)
             run = wildcards | {"first_stage": first_stage}
             yield self.job("rerank", RUN, run, Cost(candidates))
-
-
-def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

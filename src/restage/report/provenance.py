@@ -1,22 +1,13 @@
 """What made the results: versions and commits, and time, memory and device of each job."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
 from restage.grid.manifests import Manifest
 
 MEASURED = ["seconds", "cpu_seconds", "memory_mb", "device"]
-
-
-def read_manifests(folder: str | os.PathLike) -> dict[str, Manifest]:
-    """Return the manifests in a folder by the paths of their outputs, without their root."""
-    files = sorted(Path(folder).rglob("*.json"))
-    read = {str(file.relative_to(folder).with_suffix("")): Manifest.read(file) for file in files}
-    return {path: manifest for path, manifest in read.items() if manifest}
 
 
 def behind(made: dict[str, Manifest], outputs: Iterable[str]) -> dict[str, Manifest]:
