@@ -90,14 +90,14 @@ PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 39)), min_size=1, m
 def test_any_jobs_give_what_each_pair_has_from_scratch(
     scorer, expected, jobs, tmp_path_factory, monkeypatch
 ):
-    folder, scored, score = tmp_path_factory.mktemp("jobs"), [], scoring.score_apart
+    folder, scored, score = tmp_path_factory.mktemp("jobs"), [], scoring.score_pairs
 
-    def counted(model, encoder, queries, passages, *others):
+    def counted(model, encoder, queries, passages, *others, **settings):
         scored.extend(zip(queries.tolist(), passages.tolist(), strict=True))
-        return score(model, encoder, queries, passages, *others)
+        return score(model, encoder, queries, passages, *others, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "score_apart", counted)
+        patch.setattr(scoring, "score_pairs", counted)
         for name, pairs in jobs:
             queries, passages = map(list, zip(*pairs, strict=True))
             found = scores_of(scorer(folder / f"{name}.parquet"), queries, passages)
@@ -257,15 +257,15 @@ def test_jobs_at_the_same_time_lose_nothing(tmp_path):
 def test_a_killed_scoring_goes_on_to_the_same_scores(scorer, expected, monkeypatch):
     monkeypatch.setattr(scoring, "PAIRS_PER_PIECE", 16)
     queries, passages = np.arange(60) % 7, np.arange(60) % 40
-    scored, score = [], scoring.score_apart
+    scored, score = [], scoring.score_pairs
 
-    def counted(model, encoder, queries, *others):
+    def counted(model, encoder, queries, *others, **settings):
         if len(scored) == 2:
             raise KeyboardInterrupt
         scored.append(len(queries))
-        return score(model, encoder, queries, *others)
+        return score(model, encoder, queries, *others, **settings)
 
-    monkeypatch.setattr(scoring, "score_apart", counted)
+    monkeypatch.setattr(scoring, "score_pairs", counted)
     with pytest.raises(KeyboardInterrupt):
         scores_of(scorer(), queries, passages)
     scored.append("again")

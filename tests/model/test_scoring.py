@@ -13,7 +13,7 @@ from restage.grid.settings import Compute
 from restage.model import scoring
 from restage.model.heads import load_cross_encoder, load_model
 from restage.model.names import load_tokenizer
-from restage.model.scoring import Scorer, score_apart, score_pairs
+from restage.model.scoring import Scorer, score_pairs
 from tests.conftest import ARCHITECTURES, TEXTS, WORDS
 
 COMPUTE = Compute(threads=1, tokens_per_batch=256, gpus_per_scoring=0)
@@ -58,15 +58,15 @@ def test_several_processes_give_the_scores_of_one(scorer, pairs, tmp_path):
 def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, tmp_path, monkeypatch):
     with scorer()(*pairs) as scores:
         expected = scores
-    scored, score = [], scoring.score_apart
+    scored, score = [], scoring.score_pairs
 
-    def counted(model, encoder, queries, *others):
+    def counted(model, encoder, queries, *others, **settings):
         if len(scored) == 2:
             raise KeyboardInterrupt
         scored.append(len(queries))
-        return score(model, encoder, queries, *others)
+        return score(model, encoder, queries, *others, **settings)
 
-    monkeypatch.setattr(scoring, "score_apart", counted)
+    monkeypatch.setattr(scoring, "score_pairs", counted)
     with pytest.raises(KeyboardInterrupt), scorer()(*pairs):
         pass
     scored.append("again")
@@ -78,7 +78,7 @@ def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, tmp_path,
 def test_what_fails_after_scoring_does_not_lose_the_scores(scorer, pairs, monkeypatch):
     with pytest.raises(OSError, match="full"), scorer()(*pairs):
         raise OSError("the disk is full")
-    monkeypatch.setattr(scoring, "score_apart", None)
+    monkeypatch.setattr(scoring, "score_pairs", None)
     with scorer()(*pairs) as scores:
         assert len(scores) == 60
 
@@ -118,11 +118,11 @@ def test_a_score_is_the_same_to_the_last_bit_whatever_else_is_scored(
     model = load_cross_encoder(tiny(name))
     pairs = rng.integers(0, 80, (2, 120))
     with torch.inference_mode():
-        expected = score_apart(model, encoder, *pairs, 1024)
+        expected = score_pairs(model, encoder, *pairs, 1024, apart=True)
         assert len(set(expected.tolist())) > 60
         for size, budget in [(1, 512), (7, 512), (30, 1), (120, 4096)]:
             some = rng.permutation(120)[:size]
-            found = score_apart(model, encoder, *pairs[:, some], budget)
+            found = score_pairs(model, encoder, *pairs[:, some], budget, apart=True)
             assert found.tolist() == expected[some].tolist(), (size, budget)
 
 

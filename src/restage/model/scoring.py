@@ -35,42 +35,31 @@ def score_pairs(
     passages: np.ndarray,
     tokens_per_batch: int,
     progress: Progress | None = None,
+    *,
+    apart: bool = False,
 ) -> torch.Tensor:
     """Return the scores of pairs of query and passage numbers: float32, shape (pairs,).
 
     Keeps the graph where gradients are enabled.
+
+    Args:
+        apart: so that a pair has the same score whatever it is scored with. On a CPU it is the same
+            to the last bit: how far a pair is padded depends on the pair alone, and no row of a
+            matrix is in a block that is not whole. A GPU chooses its kernels by the size of a
+            batch, so that there the last digits may differ.
     """
+    lengths = (encoder.columns if apart else encoder.lengths)(queries, passages)
+    batches = same_length_batches if apart else token_budget_batches
     parts, order = [], []
-    for some in token_budget_batches(encoder.lengths(queries, passages), tokens_per_batch):
-        parts.append(score_batch(model, encoder, queries[some], passages[some]))
+    for some in batches(lengths, tokens_per_batch):
+        columns = lengths[some].max()
+        parts.append(score_batch(model, encoder, queries[some], passages[some], columns))
         order.append(some)
         if progress:
-            progress.add(len(some))
-    back = torch.from_numpy(np.argsort(np.concatenate(order))).to(model.device)
-    return torch.cat(parts)[back]
-
-
-def score_apart(
-    model: PreTrainedModel,
-    encoder: PairEncoder,
-    queries: np.ndarray,
-    passages: np.ndarray,
-    tokens_per_batch: int,
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """Return the scores that pairs have whatever they are scored with: float32, shape (pairs,).
-
-    On a CPU they are the same to the last bit: how far a pair is padded depends on the pair alone,
-    and no row of a matrix is in a block that is not whole. A GPU chooses its kernels by the size of
-    a batch, so that there the last digits may differ.
-    """
-    columns, scores = encoder.columns(queries, passages), np.empty(len(queries), np.float32)
-    for some in same_length_batches(columns, tokens_per_batch):
-        found = score_batch(model, encoder, queries[some], passages[some], columns[some[0]])
-        scores[some] = found.cpu().numpy()
-        if progress:
             progress.add(len(np.unique(some)))
-    return scores
+    # Some pairs are there twice, with the same score.
+    back = np.unique(np.concatenate(order), return_index=True)[1]
+    return torch.cat(parts)[torch.from_numpy(back).to(model.device)]
 
 
 def score_batch(
@@ -148,13 +137,14 @@ class Scorer:
         progress = Progress(sum(len(queries[parts[n]]) for n in numbers), "pairs")
 
         @torch.inference_mode()
-        def scores(number: int) -> np.ndarray:
+        def piece(number: int) -> np.ndarray:
             pairs, budget = parts[number], self.compute.tokens_per_batch
             some = queries[pairs], passages[pairs]
             with autocast(device, self.compute.precision):
-                return score_apart(model, encoder, *some, budget, progress)
+                scores = score_pairs(model, encoder, *some, budget, progress, apart=True)
+                return scores.cpu().numpy()
 
-        return scores
+        return piece
 
     def _encoder(self) -> PairEncoder:
         tokenizer, segment_ids = load_tokenizer(self.model), self.segment_ids
