@@ -254,18 +254,12 @@ def test_jobs_at_the_same_time_lose_nothing(tmp_path):
     assert len(Kept(tmp_path / "0.parquet", "key").scores()) == 30
 
 
-def test_a_killed_scoring_goes_on_to_the_same_scores(scorer, expected, monkeypatch):
+def test_a_killed_scoring_goes_on_to_the_same_scores(
+    scorer, expected, monkeypatch, killed_after_two_pieces
+):
     monkeypatch.setattr(scoring, "PAIRS_PER_PIECE", 16)
     queries, passages = np.arange(60) % 7, np.arange(60) % 40
-    scored, score = [], scoring.score_pairs
-
-    def counted(model, encoder, queries, *others, **settings):
-        if len(scored) == 2:
-            raise KeyboardInterrupt
-        scored.append(len(queries))
-        return score(model, encoder, queries, *others, **settings)
-
-    monkeypatch.setattr(scoring, "score_pairs", counted)
+    scored = killed_after_two_pieces
     with pytest.raises(KeyboardInterrupt):
         scores_of(scorer(), queries, passages)
     scored.append("again")

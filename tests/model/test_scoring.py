@@ -55,18 +55,10 @@ def test_several_processes_give_the_scores_of_one(scorer, pairs, tmp_path):
     assert not (tmp_path / "state").exists()
 
 
-def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, tmp_path, monkeypatch):
+def test_a_killed_scoring_goes_on_without_scoring_again(scorer, pairs, request):
     with scorer()(*pairs) as scores:
         expected = scores
-    scored, score = [], scoring.score_pairs
-
-    def counted(model, encoder, queries, *others, **settings):
-        if len(scored) == 2:
-            raise KeyboardInterrupt
-        scored.append(len(queries))
-        return score(model, encoder, queries, *others, **settings)
-
-    monkeypatch.setattr(scoring, "score_pairs", counted)
+    scored = request.getfixturevalue("killed_after_two_pieces")  # from here on
     with pytest.raises(KeyboardInterrupt), scorer()(*pairs):
         pass
     scored.append("again")

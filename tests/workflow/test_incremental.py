@@ -45,6 +45,18 @@ def run_snakemake(arguments, folder, source, output):
     main(arguments)
 
 
+def setting(row, key, value):
+    """A row whose change is another value of one key of the configuration, written with dots."""
+
+    @change(row)
+    def _(copy):
+        *path, last = key.split(".")
+        part = copy.config
+        for name in path:
+            part = part[name]
+        part[last] = value
+
+
 class Copy:
     """A copy of the finished small grid, with a copy of the workflow where that is changed."""
 
@@ -63,6 +75,12 @@ class Copy:
             self.workflow.mkdir(exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
         return self.workflow
+
+    def own_model(self):
+        link = self.path("tiny")
+        folder = link.resolve()
+        link.unlink()
+        return shutil.copytree(folder, link)
 
     def run(self, *targets, dry=False):
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
@@ -137,9 +155,7 @@ def _(copy):
     del copy.config["datasets"]["valid"]
 
 
-@change("a first stage is added")
-def _(copy):
-    copy.config["first_stages"]["other"] = {"engine": "pisa", "k1": 1.2, "depth": 10}
+setting("a first stage is added", "first_stages.other", {"engine": "pisa", "k1": 1.2, "depth": 10})
 
 
 @change("a first stage is removed")
@@ -162,19 +178,9 @@ def _(copy):
     copy.config["recipes"].reverse()
 
 
-@change("a backbone is added")
-def _(copy):
-    copy.config["backbones"]["other"] = {"model": "./tiny", "num_layers": 1}
-
-
-@change("a seed is added")
-def _(copy):
-    copy.config["seeds"] = [42, 43]
-
-
-@change("`rerank.depth` is lowered")
-def _(copy):
-    copy.config["rerank"]["depth"] = 5
+setting("a backbone is added", "backbones.other", {"model": "./tiny", "num_layers": 1})
+setting("a seed is added", "seeds", [42, 43])
+setting("`rerank.depth` is lowered", "rerank.depth", 5)
 
 
 @change("`rerank.depth` and `depth` of the first stages are raised")
@@ -184,49 +190,15 @@ def _(copy):
         stage["depth"] = 20
 
 
-@change("`rerank.max_length` is changed")
-def _(copy):
-    copy.config["rerank"]["max_length"] = 40
-
-
-@change("`depth` of a first stage is raised")
-def _(copy):
-    copy.config["first_stages"]["qld"]["depth"] = 20
-
-
-@change("`k1` of a first stage is changed")
-def _(copy):
-    copy.config["first_stages"]["bm25"]["k1"] = 1.2
-
-
-@change("`learning_rate` of an objective is changed")
-def _(copy):
-    copy.config["objectives"]["KD"]["learning_rate"] = 3e-5
-
-
-@change("`loss` of an objective is changed")
-def _(copy):
-    copy.config["objectives"]["KD"]["loss"] = "lambda_loss"
-
-
-@change("`validate_every` of an objective is changed")
-def _(copy):
-    copy.config["objectives"]["mined"]["validate_every"] = 3
-
-
-@change("`patience` of an objective is changed")
-def _(copy):
-    copy.config["objectives"]["mined"]["patience"] = 2
-
-
-@change("`split_seed` of ranked lists is changed")
-def _(copy):
-    copy.config["ranked_lists"]["rankgpt"]["split_seed"] = 7
-
-
-@change("`expected` of ranked lists is written down")
-def _(copy):
-    copy.config["ranked_lists"]["colbert"]["expected"] = {"lists": 5}
+setting("`rerank.max_length` is changed", "rerank.max_length", 40)
+setting("`depth` of a first stage is raised", "first_stages.qld.depth", 20)
+setting("`k1` of a first stage is changed", "first_stages.bm25.k1", 1.2)
+setting("`learning_rate` of an objective is changed", "objectives.KD.learning_rate", 3e-5)
+setting("`loss` of an objective is changed", "objectives.KD.loss", "lambda_loss")
+setting("`validate_every` of an objective is changed", "objectives.mined.validate_every", 3)
+setting("`patience` of an objective is changed", "objectives.mined.patience", 2)
+setting("`split_seed` of ranked lists is changed", "ranked_lists.rankgpt.split_seed", 7)
+setting("`expected` of ranked lists is written down", "ranked_lists.colbert.expected", {"lists": 5})
 
 
 @change("an entry of `ranked_lists` that nothing uses is removed")
@@ -236,9 +208,11 @@ def _(copy):
     copy.config["objectives"] = {"KD": copy.config["objectives"]["KD"]}
 
 
-@change("`statistics`: margin, alpha, correction or baseline is changed")
-def _(copy):
-    copy.config["statistics"] = {"equivalence_margin": 0.05, "baseline_recipe": "CL-KD"}
+setting(
+    "`statistics`: margin, alpha, correction or baseline is changed",
+    "statistics",
+    {"equivalence_margin": 0.05, "baseline_recipe": "CL-KD"},
+)
 
 
 @change("`compute`: threads, batches, saving or GPUs are changed")
@@ -246,14 +220,8 @@ def _(copy):
     copy.config["compute"] |= {"save_every_minutes": 1, "tokens_per_batch": 512, "threads": 2}
 
 
-@change("`compute.precision` is changed")
-def _(copy):
-    copy.config["compute"]["precision"] = "fp32"
-
-
-@change("`plan` is changed")
-def _(copy):
-    copy.config["plan"] = {"device": "H100"}
+setting("`compute.precision` is changed", "compute.precision", "fp32")
+setting("`plan` is changed", "plan", {"device": "H100"})
 
 
 @change("a study in the same results folder has some of the recipes")
@@ -360,20 +328,13 @@ def _(copy):
 
 @change("weights in the folder of a model are replaced")
 def _(copy):
-    tiny = copy.path("tiny")
-    folder = tiny.resolve()
-    tiny.unlink()
-    shutil.copytree(folder, tiny)
-    weights = tiny / "model.safetensors"
+    weights = copy.own_model() / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
 
 
 @change("the tokenizer in the folder of a model is replaced")
 def _(copy):
-    tiny = copy.path("tiny")
-    folder = tiny.resolve()
-    tiny.unlink()
-    shutil.copytree(folder, tiny)
+    copy.own_model()
     copy.edit("tiny/tokenizer.json", r'"bread"', '"breads"')
 
 
