@@ -1,4 +1,4 @@
-# Figures, pages and provenance: what the report consists of; and the plan.
+# Figures, pages and provenance: what the report consists of; the plan; what other code made.
 
 
 localrules:

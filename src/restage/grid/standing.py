@@ -169,25 +169,33 @@ class Standing:
 
     def told(self, job: Job) -> list[str]:
         """Why a job is done again, and all others of its rule for the same reason; told once."""
-        rule, changes = job[0], self._alike(job)
-        if (rule, *changes) in self._told:
+        reason = self._reason(job)
+        if reason in self._told:
             return []
-        self._told.add((rule, *changes))
-        alike = {
-            "/".join(made.manifest.wildcards.values()): None
-            for made in self.outputs.values()
-            if made.job[0] == rule and made.job in self.changed and self._alike(made.job) == changes
-        }
+        self._told.add(reason)
+        rule, *changes = reason
+        alike = self._alike[reason]
         which = " ".join([rule, _some(list(filter(None, alike)))]).rstrip()
         return [f"again: {which}: {_some(self.changed[job] if len(alike) < 2 else changes, '; ')}"]
 
-    def _alike(self, job: Job) -> list[str]:
-        """What has changed for a job, in words that others of its rule share."""
+    @cached_property
+    def _alike(self) -> dict[tuple[str, ...], dict[str, None]]:
+        """The wildcards of the jobs that are done again for each reason, in their order."""
+        alike: dict[tuple[str, ...], dict[str, None]] = {}
+        for made in self.outputs.values():
+            if made.job in self.changed:
+                name = "/".join(made.manifest.wildcards.values())
+                alike.setdefault(self._reason(made.job), {})[name] = None
+        return alike
+
+    def _reason(self, job: Job) -> tuple[str, ...]:
+        """A job's rule and what has changed for it, in words that others of the rule share."""
+        rule, wildcards = job
         changes = self.changed[job]
-        for name, value in job[1]:
+        for name, value in wildcards:
             between = rf"(?<=/){re.escape(value)}(?=[/.:]|$)"
             changes = [re.sub(between, f"{{{name}}}", change) for change in changes]
-        return changes
+        return rule, *changes
 
     def again(self) -> dict[str, tuple[str, str]]:
         """The rule of each output that is made again and why, by its path.

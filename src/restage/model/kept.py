@@ -146,14 +146,14 @@ class KeptScorer:
     @cached_property
     def key(self) -> str:
         """What tells all that decides a score, but for the pair, from any other."""
-        model = self.names[0]
+        model, installed = self.names[0], versions()
         files = model_files(model_folder(model))
         parts: Mapping[str, Any] = self.settings | {
             "model": {name: digest(file) for name, file in files.items()} or model,
             "precision": self.compute.precision,
             "device": _device(self.compute.threads),
             "code": self.code.fingerprints(modules()[SCORING], (), [*SILENT, *OTHERS]),
-            "versions": {name: versions().get(name) for name in ("torch", "transformers")},
+            "versions": {name: installed.get(name) for name in ("torch", "transformers")},
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
