@@ -47,8 +47,9 @@ def wordpiece():
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     # Written down, not trained: the trainer numbers its pieces anew in each process.
     letters = sorted(set("".join(WORDS)))
-    pieces = [*special, *letters, *(f"##{letter}" for letter in letters), *sorted(WORDS[:12])]
-    return BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)})
+    pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
+    pieces += [part for word in WORDS[:12] for part in (word[:2], f"##{word[-2:]}", word)]
+    return BertTokenizer(vocab={piece: i for i, piece in enumerate(dict.fromkeys(pieces))})
 
 
 def byte_pairs():
