@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.workflow import warm
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -18,26 +20,24 @@ RECIPES = ["CL", "CL-KD", "KD-CL-mined", "distil"]
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "random"}
 
 
-def snakemake_command(folder, cores=2, config="config.yaml"):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    return [
-        *command,
-        "--directory",
-        str(folder),
-        "--cores",
-        str(cores),
-        "--configfile",
-        str(config),
-    ]
+def snakemake_command(folder, cores=2, config="config.yaml", snakefile=ROOT / "Snakefile"):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)]
+    command += ["--directory", str(folder), "--cores", str(cores)]
+    return command + (["--configfile", str(config)] if config else [])
 
 
-def snakemake(folder, *targets, dry=False, **options):
-    """Run snakemake in ``folder``; returns the finished process, its output as text."""
-    command = snakemake_command(folder, **options) + (["--dry-run"] if dry else [])
+def snakemake(folder, *targets, dry=False, python=None, options=(), environment=None, **others):
+    """Run snakemake in ``folder``; returns the finished process, its output as text.
+
+    ``python`` is a warm one where nothing else is said: what it has imported has read the
+    environment already, so that a test of HF_HUB_CACHE, say, needs ``sys.executable``.
+    """
+    command = [*snakemake_command(folder, **others), *options, *(["--dry-run"] if dry else [])]
+    command[0] = python or warm.python()
     return subprocess.run(
         [*command, "--", *targets] if targets else command,
         cwd=folder,
-        env=os.environ | ENVIRONMENT,
+        env=os.environ | ENVIRONMENT | (environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,15 +1,12 @@
 """What CONTRIBUTING says it takes to add an engine and a list format, followed in a copy."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 
 from restage.rerank.runs import read_run
-from tests.workflow.runs import ENVIRONMENT, ROOT, read_config, write_config
+from tests.workflow.runs import ROOT, make, read_config, write_config
 
 ENGINE = '''
 """The shortest passages that have a word of the query."""
@@ -151,14 +148,9 @@ def test_an_engine_and_a_list_format_are_a_module_a_line_and_the_schema(small_gr
     config["objectives"] = {"CL": objectives["CL"] | {"ranked_lists": "table"}}
     config["recipes"] = ["CL"]
     write_config(folder, config)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(project / "Snakefile")]
-    command += ["--directory", str(folder), "--cores", "2", "--configfile", "config.yaml"]
-    environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(project / "src")}
     for target in ("plan", "all"):
-        done = subprocess.run(
-            [*command, "--", target], cwd=folder, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        own = {"PYTHONPATH": str(project / "src")}
+        make(folder, target, snakefile=project / "Snakefile", environment=own)
     assert (read_run(folder / "out/first_stage/short/test.run.gz")["score"] < 0).all()
     assert (folder / "out/tables/small.csv").is_file()
     stats = json.loads((folder / "out/ranked_lists/table/stats.json").read_text())

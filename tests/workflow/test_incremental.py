@@ -1,16 +1,14 @@
 """What runs again after a change: each row of docs/incremental.md, from dry runs of a made grid."""
 
-import multiprocessing
 import os
 import re
 import shutil
-import sys
 from collections import Counter
 
 import pytest
 import yaml
 
-from tests.workflow.runs import ENVIRONMENT, ROOT, snakemake_command
+from tests.workflow.runs import ROOT, make
 
 TABLE = (ROOT / "docs/incremental.md").read_text()
 ROWS = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \| [^|]+ \|$", TABLE, re.M)[2:])  # no head
@@ -25,24 +23,6 @@ def change(row):
         return function
 
     return register
-
-
-# Half of a dry run is Snakemake's own start, which a server of processes has behind it.
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["snakemake.cli"])
-
-
-def run_snakemake(arguments, folder, source, output):
-    """Run Snakemake in this process, with the library in ``source``, as its command line would."""
-    with output.open("wb") as file:
-        for descriptor in (1, 2):
-            os.dup2(file.fileno(), descriptor)
-    os.chdir(folder)
-    os.environ |= ENVIRONMENT | {"PYTHONPATH": str(source)}
-    sys.path.insert(0, str(source))
-    from snakemake.cli import main
-
-    main(arguments)
 
 
 def setting(row, key, value):
@@ -61,7 +41,7 @@ class Copy:
     """A copy of the finished small grid, with a copy of the workflow where that is changed."""
 
     def __init__(self, grid, folder):
-        self.folder, self.workflow, self.arguments = folder, ROOT, []
+        self.folder, self.workflow, self.configuration = folder, ROOT, "config.yaml"
         shutil.copytree(grid, folder, symlinks=True)
         self.config = yaml.safe_load((folder / "config.yaml").read_text())
 
@@ -84,16 +64,9 @@ class Copy:
 
     def run(self, *targets, dry=False):
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = snakemake_command(self.folder, config=self.folder / "config.yaml")
-        command[command.index("--snakefile") + 1] = str(self.workflow / "Snakefile")
-        command += [*self.arguments, *(["--dry-run"] if dry else []), "--", *targets]
-        output = self.folder / "output"
-        settings = command[3:], self.folder, self.workflow / "src", output
-        process = SERVER.Process(target=run_snakemake, args=settings)
-        process.start()
-        process.join()
-        assert process.exitcode == 0, output.read_text()[-3000:]
-        return output.read_text()
+        own = {"PYTHONPATH": str(self.workflow / "src")}
+        options = {"config": self.configuration, "snakefile": self.workflow / "Snakefile"}
+        return make(self.folder, *targets, dry=dry, environment=own, **options)
 
     def edit(self, name, pattern, to):
         file = self.path(name)
@@ -229,7 +202,7 @@ def _(copy):
     study = {"base": "config.yaml", "study": "mine", "recipes": ["CL", "CL-KD"]}
     copy.path("study.yaml").write_text(yaml.safe_dump(study))
     copy.path("config.yaml").write_text(yaml.safe_dump(copy.config))
-    copy.arguments = ["--configfile", "study.yaml"]
+    copy.configuration = "study.yaml"
 
 
 # --- the code ------------------------------------------------------------------------------------

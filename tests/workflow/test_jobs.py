@@ -62,8 +62,7 @@ def test_two_gpus_hold_one_job_each_and_neither_idles(small_grid, tmp_path, monk
     write_config(folder, config)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "fake-0,fake-1")
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # leases of its own
-    command = [*snakemake_command(folder, cores=4), "--resources", "gpu=2", "--", "runs"]
-    subprocess.run(command, cwd=folder, env=os.environ | ENVIRONMENT, check=True)
+    make(folder, "runs", cores=4, options=["--resources", "gpu=2"])
     leases = []
     for log in (folder / "out/logs").rglob("*.log"):
         found = re.findall(r"^(\S+ \S+) (holds|gives back) GPUs (\S+)$", log.read_text(), re.M)

@@ -2,10 +2,7 @@
 
 import gzip
 import json
-import os
 import re
-import subprocess
-import sys
 
 import ir_measures
 import numpy as np
@@ -18,14 +15,14 @@ from restage.grid.settings import Source
 from restage.ranked_lists.sampling import VALIDATION, ListSampler
 from restage.ranked_lists.store import RankedLists
 from restage.rerank.runs import read_run
+from tests.workflow import warm
 from tests.workflow.runs import (
-    ENVIRONMENT,
     RECIPES,
     ROOT,
     make,
     planned,
     read_config,
-    snakemake_command,
+    snakemake,
     write_config,
 )
 
@@ -200,8 +197,7 @@ def test_the_plan_counts_the_pairs_of_the_runs(grid, small_grid, tmp_path):
 
 
 def test_a_report_has_every_table_and_figure(grid, tmp_path):
-    command = [*snakemake_command(grid), "--report", str(tmp_path / "report.html")]
-    subprocess.run(command, cwd=grid, env=os.environ | ENVIRONMENT, check=True)
+    make(grid, options=["--report", str(tmp_path / "report.html")])
     page = (tmp_path / "report.html").read_text()
     for name in ("pages/verdicts.html", "pages/small.html", "figures/small_effectiveness.svg"):
         assert f'"out/{name}"' in page
@@ -224,7 +220,8 @@ def test_a_model_from_scratch_and_all_that_comes_of_it_are_the_same_bytes(
     config = read_config(again) | {"recipes": ["CL-KD"]}
     write_config(again, config | {"datasets": {"test": config["datasets"]["test"]}})
     measures = [f"out/measures/{run}/test.parquet" for run in ("bm25", "tiny/CL-KD/42/bm25")]
-    make(again, "runs", *measures, cores=1)  # jobs in another order
+    # Jobs in another order, in processes with another hash seed.
+    make(again, "runs", *measures, cores=1, python=warm.start())
     files = files_in(again, "first_stage", "models", "scores", "runs", "measures")
     assert len(files) > 20
     for file in files:
@@ -277,11 +274,7 @@ def test_another_workflow_takes_this_one_as_a_module(grid, small_grid, tmp_path)
     config["datasets"]["mine"] = config["datasets"]["test"] | {"group": "own"}
     write_config(second, config)
     (second / "Snakefile").write_text(SECOND.format(snakefile=ROOT / "Snakefile"))
-    command = snakemake_command(second)
-    command[command.index("--snakefile") + 1] = str(second / "Snakefile")
-    command = command[: command.index("--configfile")]
-    done = subprocess.run(command, cwd=second, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    make(second, snakefile=second / "Snakefile", config=None)
     assert "out/tables/own.csv" in (second / "lines.txt").read_text()
 
     ours, theirs = (pd.read_csv(f / "out/tables/small.csv") for f in (grid, second))
@@ -296,9 +289,7 @@ def test_another_workflow_takes_this_one_as_a_module(grid, small_grid, tmp_path)
 def test_a_mistake_in_a_module_s_configuration_is_one_line(tmp_path):
     (tmp_path / "config.yaml").write_text("recipes: [CL]\n")
     (tmp_path / "Snakefile").write_text(SECOND.format(snakefile=ROOT / "Snakefile"))
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--directory", str(tmp_path)]
-    command += ["--snakefile", str(tmp_path / "Snakefile")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = snakemake(tmp_path, snakefile=tmp_path / "Snakefile", config=None)
     assert done.returncode != 0
-    assert "config.yaml:1: recipes.0: recipe 'CL': there is no objective 'CL'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "config.yaml:1: recipes.0: recipe 'CL': there is no objective 'CL'" in done.stdout
+    assert "Traceback" not in done.stdout
