@@ -1,4 +1,4 @@
-"""Recipes learn: thirty steps on the demo's data raise what the validation measures."""
+"""Recipes learn: twenty steps on the demo's data raise what the validation measures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +26,10 @@ COMPUTE = Compute.of(DEMO["compute"])
 
 
 def objective_of(recipe):
-    """The last objective of a recipe as the demo has it, for thirty steps."""
+    """The last objective of a recipe as the demo has it, for twenty steps."""
     settings = DEMO["objectives"][recipe.last]
     rate = settings["later_learning_rate" if recipe.previous else "learning_rate"]
-    short = {"max_steps": 30, "validate_every": 5, "warmup_steps": 5}
+    short = {"max_steps": 20, "validate_every": 10, "warmup_steps": 5}
     return replace(Objective.of(settings), learning_rate=rate, **short)
 
 
@@ -56,7 +56,7 @@ def folder(tmp_path_factory):
             folder / name,
             **texts,
             qrels=sources.qrels(train),
-            valid_fraction=0.3,
+            valid_fraction=0.1,
             split_seed=42,
             stats=stats,
         )
@@ -96,7 +96,7 @@ def learn(folder):
 @pytest.mark.parametrize("recipe", ["CL", "KD", "CL-KD", "KD-CL"])
 def test_a_recipe_learns(learn, recipe):
     table = learn(recipe)
-    assert table["step"].tolist() == [0, 5, 10, 15, 20, 25, 30]
+    assert table["step"].tolist() == [0, 10, 20]
     ndcg, loss = table["valid_nDCG@10"], table["valid_loss"]
-    assert loss[5:].mean() < 0.99 * loss[1] < loss[0]
-    assert ndcg[5:].mean() > ndcg[0] + 0.01
+    assert loss[2] < loss[1] < 0.998 * loss[0]
+    assert ndcg[1:].mean() > ndcg[0] + 0.01
