@@ -79,6 +79,7 @@ rule token_store:
 rule qrels:
     input:
         lambda w: qrels_files(grid.datasets[w.dataset].source),
+        passages=lambda w: judged_passages(w.dataset),
     output:
         QRELS,
     log:

@@ -73,6 +73,13 @@ def qrels_files(source):
     return [f"{source.path}/qrels/{source.split}.tsv"] if source.split else []
 
 
+def judged_passages(dataset):
+    """The collection that qrels are held against, if its text is needed for anything else."""
+    indexes = any(stage.engine.indexes for stage in grid.first_stages.values())
+    is_read = grid.datasets[dataset].collection and (grid.evaluated or indexes)
+    return collection_of(dataset) if is_read else []
+
+
 def fetched(source):
     """The mark that ir_datasets has downloaded what belongs to one of its ids."""
     return [FETCHED.of(id=source.ir_datasets)]

@@ -1,6 +1,7 @@
 """The text store."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,5 +64,34 @@ def test_a_repeated_id_is_refused_and_leaves_nothing(tmp_path):
 
 
 def test_an_empty_source_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no record"):
-        write_texts(tmp_path / "s", [])
+    with pytest.raises(InputError, match=r"^corpus.jsonl: has no text to store"):
+        write_texts(tmp_path / "s", [], "corpus.jsonl")
+
+
+def test_a_text_that_is_no_unicode_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"^some/id: half a surrogate pair in the text of 'b'"):
+        write_texts(tmp_path / "s", [("a", "x"), ("b", "\ud83d")], "some/id")
+
+
+def test_offsets_have_64_bits(tmp_path):
+    """More than 2 GiB of ids, or of text in a batch, cannot be counted in 32."""
+    write_texts(tmp_path / "s", [("a", "x"), ("b", "y")])
+    store = TextStore(tmp_path / "s")
+    assert store.all_ids().type == pa.large_string()
+    assert pa.ipc.open_file(tmp_path / "s/texts.arrow").schema.field("text").type == "large_string"
+
+
+def test_a_store_with_32_bits_is_read_too(tmp_path):
+    """As they were before."""
+    write_texts(tmp_path / "s", [("a", "x"), ("b", "y")])
+    file = tmp_path / "s/texts.arrow"
+    with pa.memory_map(str(file)) as mapped:
+        table = pa.ipc.open_file(mapped).read_all()
+    schema = pa.schema([("id", pa.string()), ("text", pa.string())])
+    with pa.ipc.new_file(tmp_path / "old", schema) as old:
+        old.write_table(table.cast(schema))
+    (tmp_path / "old").replace(file)
+    store = TextStore(tmp_path / "s")
+    assert list(store) == [("a", "x"), ("b", "y")]
+    for kind in (pa.string(), pa.large_string()):
+        assert store.numbers(pa.array(["b", "c", "a"], kind)).tolist() == [1, -1, 0]

@@ -1,6 +1,7 @@
 """The text store: ids and texts of passages or queries, numbered in their order, memory-mapped."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,29 +15,40 @@ from restage.errors import InputError
 from restage.files import complete
 from restage.log import Progress
 
-SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
+# Large: counted in 64 bits, for the ids of a collection, or 16,384 texts, may be more than 2 GiB.
+TEXT = pa.large_string()
+SCHEMA = pa.schema([("id", TEXT), ("text", TEXT)])
 ROWS_PER_BATCH = 16384
 MOST_PLACES_PER_ID = 8
+HALF_PAIR = re.compile("[\ud800-\udfff]")  # that stands for no character, and UTF-8 has not
 SMALLEST_BY_DIGITS = np.append(0, 10 ** np.arange(1, 19))
 
 
-def write_texts(folder: str | os.PathLike, records: Iterable[tuple[str, str]]) -> int:
+def write_texts(
+    folder: str | os.PathLike,
+    records: Iterable[tuple[str, str]],
+    origin: str | os.PathLike | None = None,
+) -> int:
     """Stream (id, text) records into a new text store and return how many there were.
 
+    Args:
+        origin: where the records are from, for messages.
+
     Raises:
-        InputError: an id occurs twice, or there is no record at all.
+        InputError: an id occurs twice, a text is no Unicode, or there is no record at all.
     """
+    origin = origin or folder
     with complete(folder) as part:
         part.mkdir()
         parts, integers, progress = [], [], Progress(None, "texts read")
         with pa.ipc.new_file(part / "texts.arrow", SCHEMA) as file:
-            for batch in _batches(records):
+            for batch in _batches(records, origin):
                 file.write_batch(batch)
                 parts.append(_hash(batch["id"]))
                 integers.append(_integers(batch["id"]))
                 progress.add(len(batch))
         if not parts:
-            raise InputError(f"{folder}: no record to store; is the source empty?")
+            raise InputError(f"{origin}: has no text to store; is it empty?")
         hashes = np.concatenate(parts)
         order = np.argsort(hashes, kind="stable")
         np.save(part / "hashes.npy", hashes[order])
@@ -44,15 +56,28 @@ def write_texts(folder: str | os.PathLike, records: Iterable[tuple[str, str]]) -
         numbers = [some for some in integers if some is not None]
         if len(numbers) == len(integers):
             _write_places(part, np.concatenate(numbers))
-        _refuse_repeated(folder, TextStore(part))
+        _refuse_repeated(origin, TextStore(part))
     return len(hashes)
 
 
-def _batches(records: Iterable[tuple[str, str]]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    records: Iterable[tuple[str, str]], origin: str | os.PathLike
+) -> Iterator[pa.RecordBatch]:
     records = iter(records)
     while rows := list(islice(records, ROWS_PER_BATCH)):
-        ids, texts = zip(*rows, strict=True)
-        yield pa.record_batch([pa.array(ids), pa.array(texts)], schema=SCHEMA)
+        try:
+            columns = [pa.array(column, TEXT) for column in zip(*rows, strict=True)]
+        except UnicodeEncodeError:
+            raise _no_unicode(rows, origin) from None
+        yield pa.record_batch(columns, schema=SCHEMA)
+
+
+def _no_unicode(rows: list[tuple[str, str]], origin: str | os.PathLike) -> InputError:
+    text, id = next((text, id) for id, text in rows if HALF_PAIR.search(id + text))
+    return InputError(
+        f"{origin}: half a surrogate pair in the text of {id!r}, which stands for no character: "
+        f"{text[:60]!r}; mend the text"
+    )
 
 
 def _hash(ids: pa.Array) -> np.ndarray:
@@ -81,11 +106,11 @@ def _write_places(folder: Path, integers: np.ndarray) -> None:
         np.save(folder / "places.npy", places)
 
 
-def _refuse_repeated(folder: str | os.PathLike, store: "TextStore") -> None:
+def _refuse_repeated(origin: str | os.PathLike, store: "TextStore") -> None:
     same = np.flatnonzero(store._hashes[1:] == store._hashes[:-1])
     if len(same):
         number = int(store._order[same[0] + 1])
-        raise InputError(f"{folder}: id {store.ids([number])[0]!r} occurs twice; ids must differ")
+        raise InputError(f"{origin}: id {store.ids([number])[0]!r} occurs twice; ids must differ")
 
 
 class TextStore:
@@ -122,7 +147,7 @@ class TextStore:
 
     def numbers(self, ids: Sequence[str] | pa.Array) -> np.ndarray:
         """Return the number of each id (int64), -1 for an unknown one."""
-        ids = ids if isinstance(ids, pa.Array) else pa.array(ids, type=pa.string())
+        ids = ids if isinstance(ids, pa.Array) else pa.array(ids, type=TEXT)
         if self._places is not None:
             integers = _integers(ids)
             if integers is not None:
