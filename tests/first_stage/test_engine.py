@@ -14,6 +14,7 @@ from restage.first_stage.late_interaction import LateInteraction
 from restage.first_stage.pisa import Pisa
 from restage.first_stage.run import Run
 from restage.first_stage.terrier import Terrier
+from restage.first_stage.unicode import Unicode
 from restage.grid.settings import Compute
 from restage.model.sizes import Encoder
 
@@ -114,6 +115,7 @@ def test_what_an_index_costs(tmp_path):
     """Of models that are not on this machine, as of BERT base."""
     flop, base = 1000 * Encoder().operations(80.0), "no/such-model"
     assert Pisa().cost(1000, 80.0) == Cost(flop=0, size=0, shared=160_000)
+    assert Unicode().cost(1000, 80.0) == Terrier().cost(1000, 80.0)
     assert Terrier().cost(1000, 80.0) == Cost(flop=0, size=160_000, shared=0)
     assert Dense(base).cost(1000, 80.0) == Cost(flop=flop, size=2 * 768 * 1000, shared=0)
     assert LateInteraction(base).cost(1000, 80.0) == Cost(flop=flop, size=36 * 80_000, shared=0)
@@ -123,6 +125,7 @@ def test_what_an_index_costs(tmp_path):
     ("kind", "package"),
     [
         ("pisa", "pyterrier_pisa"),
+        ("unicode", "pyterrier_pisa"),
         ("terrier", "pyterrier"),
         ("dense", "faiss"),
         ("late_interaction", "faiss"),

@@ -141,6 +141,10 @@ class TextStore:
         """Return all ids, memory-mapped."""
         return self._table["id"]
 
+    def batches_of_texts(self) -> Iterator[pa.Array]:
+        """Yield all texts, memory-mapped, some at a time."""
+        return (batch["text"] for batch in self._table.to_batches(ROWS_PER_BATCH))
+
     def texts(self, start: int, end: int) -> list[str]:
         """Return the texts with the numbers from ``start`` to before ``end``."""
         return self._table["text"].slice(start, end - start).to_pylist()

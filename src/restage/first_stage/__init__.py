@@ -9,11 +9,13 @@ from restage.first_stage.late_interaction import LateInteraction
 from restage.first_stage.pisa import Pisa
 from restage.first_stage.run import Run
 from restage.first_stage.terrier import Terrier
+from restage.first_stage.unicode import Unicode
 from restage.grid.settings import Engine
 
 # By the name that a configuration calls it.
 ENGINES: dict[str, type[Engine]] = {
     "pisa": Pisa,
+    "unicode": Unicode,
     "terrier": Terrier,
     "dense": Dense,
     "late_interaction": LateInteraction,

@@ -4,14 +4,17 @@ Whoever reads a configuration imports every engine. So their modules import noth
 (torch, faiss, pandas, ...): their methods do, when they work.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
+from restage.errors import InputError
 from restage.grid.machine import missing_model
 from restage.grid.settings import Compute, Part, Problem
+from restage.log import log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +94,44 @@ class Engine(Part, ABC):
         Raises:
             InputError: this machine lacks what the engine needs.
         """
+
+
+# Of words with other letters than ASCII's such a share may be lost: names and loanwords in English.
+MOST_LOST = 0.05
+READ = re.compile("[A-Za-z0-9]")
+FOREIGN = re.compile(r"[^\W\d_A-Za-z]")
+
+
+def refuse_lost(engine: str, passages: "TextStore") -> None:
+    """Tell what an engine that reads ASCII letters and digits only loses of a collection.
+
+    Raises:
+        InputError: that is much of it, or all.
+    """
+    import pyarrow.compute as pc
+
+    words, lost, unread, read = 0, 0, 0, False
+    for texts in passages.batches_of_texts():
+        read = read or pc.any(pc.match_substring_regex(texts, READ.pattern)).as_py()
+        ascii = pc.string_is_ascii(texts)
+        plain, others = texts.filter(ascii), texts.filter(pc.invert(ascii))
+        words += len(plain) + (pc.sum(pc.count_substring(plain, " ")).as_py() or 0)
+        for text in others.to_pylist():
+            parts = text.split()
+            foreign = sum(not part.isascii() and bool(FOREIGN.search(part)) for part in parts)
+            words, lost = words + len(parts), lost + foreign
+            unread += foreign > 0 and not READ.search(text)
+    what = f"engine '{engine}' reads ASCII letters and digits only"
+    if not read or lost > MOST_LOST * words:
+        share = f"{min(lost / words, 1):.0%} of the words have others" if lost else "there are none"
+        raise InputError(
+            f"{what}, and in collection {passages.folder.name} {share}; use 'engine: unicode', "
+            "which reads any letters"
+        )
+    if lost:
+        log.warning(
+            f"{what}: {lost:,} of about {words:,} words and {unread:,} passages have others"
+        )
 
 
 # Of each weighting model, with their defaults.

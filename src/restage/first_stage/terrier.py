@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from restage.errors import InputError
 from restage.files import complete
-from restage.first_stage.engine import Cost, Lexical
+from restage.first_stage.engine import Cost, Lexical, refuse_lost
 from restage.grid.settings import Compute
 from restage.log import Progress
 
@@ -45,10 +45,12 @@ class Terrier(Lexical):
         """Build the index, its passages streamed.
 
         Raises:
-            InputError: there is no Java, or not what PyTerrier needs besides.
+            InputError: there is no Java, or not what PyTerrier needs besides; or Terrier would find
+                too few of the collection's words.
         """
         import pyarrow.compute as pc
 
+        refuse_lost("terrier", passages)
         terrier = _terrier()
         longest = pc.max(pc.binary_length(passages.all_ids())).as_py()
         progress = Progress(len(passages), "passages indexed")
