@@ -6,6 +6,7 @@ import pytest
 from ir_measures import RR, nDCG
 
 from restage.collections.tokens import leave_out_segment_ids
+from restage.errors import InputError
 from restage.grid.settings import Compute
 from restage.model.heads import load_model
 from restage.model.names import load_tokenizer
@@ -116,6 +117,15 @@ def test_no_results_stay_none(checkpoint, results):
 def test_a_missing_text_is_pyterrier_s_own_error(checkpoint, results):
     with pytest.raises(pt.validate.InputValidationError, match="text"):
         CrossEncoder(checkpoint)(results.drop(columns="text"))
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), pd.NA, 7])
+@pytest.mark.parametrize(("column", "such"), [("text", "docno 'p01'"), ("query", "qid '1'")])
+def test_a_passage_or_query_that_has_no_text_is_told(checkpoint, results, column, such, nothing):
+    results[column] = results[column].astype(object)
+    results.loc[results["qid"] == "1", column] = nothing
+    with pytest.raises(InputError, match=f"^20 of 78 results have no {column}, such as .*{such}"):
+        CrossEncoder(checkpoint)(results)
 
 
 def test_the_order_of_the_results_does_not_matter(checkpoint, results):

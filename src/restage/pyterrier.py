@@ -10,6 +10,7 @@ from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from restage.collections.pairs import PairEncoder
 from restage.collections.tokens import tokenised
+from restage.errors import InputError
 from restage.model.device import autocast
 from restage.model.heads import load_cross_encoder
 from restage.model.names import load_tokenizer
@@ -32,7 +33,8 @@ class CrossEncoder(pt.Transformer):
         precision: what a GPU computes in: bf16, fp16 or fp32; a CPU computes in fp32.
 
     Raises:
-        InputError: the model is no cross-encoder with one output.
+        InputError: the model is no cross-encoder with one output; or, when it re-ranks, a query or
+            a passage has no text.
     """
 
     def __init__(
@@ -56,6 +58,13 @@ class CrossEncoder(pt.Transformer):
 
     @torch.inference_mode()
     def _scores(self, results: pd.DataFrame) -> np.ndarray:
+        for column, id in (("query", "qid"), ("text", "docno")):
+            missing = ~results[column].map(lambda text: isinstance(text, str)).astype(bool)
+            if missing.any():
+                raise InputError(
+                    f"{int(missing.sum()):,} of {len(results):,} results have no {column}, such as "
+                    f"that of {id} {results.loc[missing, id].iloc[0]!r}; add it (pt.text.get_text)"
+                )
         # Each text is tokenised once, however many pairs it is in.
         queries, query_texts = pd.factorize(results["query"])
         passages, passage_texts = pd.factorize(results["text"])

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restage.collections.sources import read_qrels
-from restage.evaluate.measures import Value, evaluate, relevance_by_query, write_measures
+from restage.evaluate.measures import (
+    Value,
+    evaluate,
+    relevance_by_query,
+    tell_of_strangers,
+    write_measures,
+)
 from restage.evaluate.values import read_measures
 from restage.rerank.runs import write_run
 from restage.rerank.trec import scores_by_query
@@ -63,6 +69,14 @@ def test_a_judged_query_without_results_counts_0_and_an_unjudged_one_not_at_all(
     values = evaluate(run, qrels, ["nDCG@10", "RR@10"])
     assert [value.query_id for value in values] == ["p", "p", "q", "q"]
     assert [value.value for value in values] == [0, 0, 1, 1]
+
+
+def test_a_run_without_any_judged_passage_is_told(caplog):
+    qrels = {"q": {"D-a": 1}, "p": {"D-b": 0}}
+    tell_of_strangers("some.run", {"q": {"a": 1.0}, "p": {"D-b": 1.0}}, qrels)
+    assert not caplog.records
+    tell_of_strangers("some.run", {"q": {"a": 1.0, "D-b": 1.0}, "x": {"D-a": 1.0}}, qrels)
+    assert "some.run: no judged passage is in the run, such as 'D-a' for query 'q'" in caplog.text
 
 
 def test_two_names_of_one_measure_both_have_values():

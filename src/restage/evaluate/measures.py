@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from restage.files import complete
+from restage.log import log
 
 TYPES = {"query_id": pa.large_string(), "measure": pa.large_string(), "value": pa.float64()}
 
@@ -58,6 +59,20 @@ def evaluate(
         for query in sorted(qrels)
         for text, measure in parsed.items()
     ]
+
+
+def tell_of_strangers(
+    path: str | os.PathLike,
+    run: Mapping[str, Mapping[str, float]],
+    qrels: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Say so where no judged passage is in a run: it may be over another collection."""
+    if not any(judged.keys() & run.get(query, {}).keys() for query, judged in qrels.items()):
+        query, judged = next(iter(qrels.items()))
+        log.warning(
+            f"{path}: no judged passage is in the run, such as {next(iter(judged))!r} for query "
+            f"{query!r}; do its passages have the ids that the qrels have?"
+        )
 
 
 def write_measures(path: str | os.PathLike, values: Sequence[Value]) -> None:
