@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from restage.first_stage.pisa import Pisa
+from restage.errors import InputError
+from restage.first_stage.pisa import Pisa, build
 from restage.grid.settings import Compute
 
 WORDS = [f"word{i}" for i in range(40)]  # not stop words, and stemming leaves them
@@ -46,3 +47,14 @@ def test_a_run_is_the_ranking_of_the_plain_formula(store, tmp_path, k1, b):
         scale = in_our_order / ours["score"].to_numpy()
         assert scale == pytest.approx(scale[0], rel=1e-3)  # a constant factor ranks the same
         assert (np.diff(in_our_order) <= 1e-3).all()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_index_that_lacks_passages_is_refused(tmp_path):
+    def broken():
+        yield "a", "the bridge"
+        yield "b", "the river"
+        raise OSError  # in a thread of PISA's own
+
+    with pytest.raises(InputError, match="PISA indexed 2 of 3 passages"):
+        build(tmp_path / "index", broken(), 3, COMPUTE)

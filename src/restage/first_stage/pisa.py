@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from restage.errors import InputError
 from restage.files import complete
 from restage.first_stage.engine import READ, Cost, Lexical, refuse_lost
 from restage.grid.settings import Compute
@@ -108,7 +109,11 @@ def build(
     compute: Compute,
     stemmer: str | None = None,
 ) -> None:
-    """Have PISA index texts with their ids; its own stemmer is Porter2."""
+    """Have PISA index texts with their ids; its own stemmer is Porter2.
+
+    Raises:
+        InputError: the index has not all of them, since PISA takes any end for the end.
+    """
     from pyterrier_pisa import PisaIndex
 
     progress = Progress(count, "passages indexed")
@@ -120,7 +125,10 @@ def build(
                 progress.add(1024)
 
     threads = compute.threads
-    PisaIndex(str(folder), text_field="text", threads=threads, stemmer=stemmer).index(documents())
+    index = PisaIndex(str(folder), text_field="text", threads=threads, stemmer=stemmer)
+    index.index(documents())
+    if len(index) != count:
+        raise InputError(f"PISA indexed {len(index):,} of {count:,} passages; run again")
 
 
 def log_file() -> str:
