@@ -1,16 +1,20 @@
 """Long computations in numbered pieces, each a file, so that a killed one goes on with the next."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from restage import log as logs
+from restage.errors import InputError
 from restage.files import complete
 from restage.log import log
+from restage.processes import die_with
 
 Make = Callable[[int], np.ndarray]  # makes the piece of a number
 SetUp = Callable[[int, Sequence[int]], Make]
@@ -50,26 +54,36 @@ class Pieces:
                 is to make; returns what makes one of them.
 
         Raises:
-            InputError: the disk is full.
+            InputError: the disk is full, or a process was killed.
         """
         missing = self.missing()
         shares = [missing[i::processes] for i in range(min(processes, len(missing)))]
         if len(shares) == 1:
             self._make(set_up, 0, shares[0])
         elif shares:
-            workers = Parallel(len(shares))
-            shared = enumerate(shares)
-            workers(delayed(self._make_there)(logs.started, set_up, *share) for share in shared)
+            about = os.getpid(), logs.started, set_up
+            shared = (delayed(self._make_there)(*about, *share) for share in enumerate(shares))
+            try:
+                Parallel(len(shares))(shared)
+            except TerminatedWorkerError as error:
+                codes = re.search(r"\{(.*)\}", str(error))
+                raise InputError(
+                    f"a process that makes {self.folder} died of {codes[1] if codes else 'a signal'}; "
+                    "the system kills what needs more memory than there is; the same command goes "
+                    "on from the finished pieces"
+                ) from None
         return [self.path(number) for number in range(self.count)]
 
     def _make_there(
         self,
+        parent: int,
         logged: tuple[str | os.PathLike, str] | None,
         set_up: SetUp,
         process: int,
         numbers: list[int],
     ) -> None:
-        """Make pieces in a process of their own, which logs where this one does."""
+        """Make pieces in a process of their own, which logs where this one does and dies with it."""
+        die_with(parent)
         if logged:
             path, job = logged
             logs.start(path, job, append=True)
