@@ -66,9 +66,9 @@ class Pieces:
             try:
                 Parallel(len(shares))(shared)
             except TerminatedWorkerError as error:
-                codes = re.search(r"\{(.*)\}", str(error))
+                signal = re.search(r"SIG\w+|$", str(error))
                 raise InputError(
-                    f"a process that makes {self.folder} died of {codes[1] if codes else 'a signal'}; "
+                    f"a process that makes {self.folder} died of {signal and signal[0]}; "
                     "the system kills what needs more memory than there is; the same command goes "
                     "on from the finished pieces"
                 ) from None
@@ -82,7 +82,7 @@ class Pieces:
         process: int,
         numbers: list[int],
     ) -> None:
-        """Make pieces in a process of their own, which logs where this one does and dies with it."""
+        """Make pieces in a process of their own, which logs where its parent does."""
         die_with(parent)
         if logged:
             path, job = logged

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def fine_tune_in_processes(
         # Where they meet. Its port is one that was free.
         store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         started: list[subprocess.Popen[bytes]] = []
-        with Signals(lambda number: [process.send_signal(number) for process in started]):
+        with Signals(partial(_pass_on, started)):
             started += [_start(file, rank, processes, store.port) for rank in range(processes)]
             code = _wait(started)
     if code < 0 and -code not in STOPPING:
@@ -90,7 +91,12 @@ def _wait(started: Sequence[subprocess.Popen[bytes]]) -> int:
             for process in started:
                 process.kill()
         time.sleep(0.01)
-    return failed or min(codes) or max(codes)
+    return failed or next(filter(None, codes), 0)
+
+
+def _pass_on(started: Sequence[subprocess.Popen[bytes]], number: int) -> None:
+    for process in started:
+        process.send_signal(number)
 
 
 def write_settings(path: Path, log_file: str | os.PathLike, job: str, **settings: Any) -> None:

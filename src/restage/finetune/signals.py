@@ -8,7 +8,7 @@ STOPPING = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
 class Signals:
-    """Within its block SIGTERM, SIGINT and SIGHUP are noted, and passed on, instead of ending the process.
+    """Within its block what asks to stop is noted, and passed on, instead of ending the process.
 
     Attributes:
         received: the number of the last one; 0 while none came.
