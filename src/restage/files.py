@@ -37,7 +37,7 @@ def complete(path: str | os.PathLike) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.part")
     _sweep(path)
-    _remove(part)
+    remove(part)
     try:
         with room_for(path):
             yield part
@@ -47,7 +47,7 @@ def complete(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(part, path)
         _sync(path.parent)
     finally:
-        _remove(part)
+        remove(part)
 
 
 def _sweep(path: Path) -> None:
@@ -55,7 +55,7 @@ def _sweep(path: Path) -> None:
     left = re.compile(rf"\.{re.escape(f'{path.name}.{HOST}.')}(\d+)\.part")
     for file in os.listdir(path.parent):
         if (found := left.fullmatch(file)) and is_gone(int(found[1])):
-            _remove(path.with_name(file))
+            remove(path.with_name(file))
 
 
 def _to_disk(path: Path) -> None:
@@ -172,7 +172,8 @@ def full_disk(error: BaseException, path: str | os.PathLike = "a file") -> Input
     )
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

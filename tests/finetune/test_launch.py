@@ -96,7 +96,7 @@ def as_processes(monkeypatch, arguments, tmp_path):
 
 def test_a_killed_process_is_told_by_its_signal_and_ends_the_others(as_processes):
     begin = time.monotonic()
-    with pytest.raises(InputError, match="a process of the training died of SIGSEGV; .*goes on"):
+    with pytest.raises(InputError, match=r"a process of the training died of SIGSEGV; .*goes on"):
         as_processes("sleep 600", "sh -c 'kill -SEGV $$'")
     assert time.monotonic() - begin < 10
 

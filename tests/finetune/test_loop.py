@@ -146,7 +146,7 @@ def test_weights_that_are_not_finite_are_no_checkpoint(train, tmp_path, monkeypa
 
     monkeypatch.setattr(loop, "sampler", sampled)
     output = tmp_path / "m"
-    with pytest.raises(InputError, match="^step 1: the weights are not finite, at learning rate"):
+    with pytest.raises(InputError, match=r"^step 1: the weights are not finite, at learning rate"):
         train(output=output, max_steps=1, learning_rate=1e39)
     assert {path.name for path in tmp_path.iterdir()} == {"events"}
 

@@ -1,6 +1,6 @@
 from restage import log
 from restage.devices import leased
-from restage.grid import manifests
+from restage.grid.finished import once
 from restage.grid.settings import Compute
 from restage.model.hub import pinned
 
@@ -15,23 +15,26 @@ training = {
     "recipe": snakemake.wildcards.recipe,
     "backbone": pinned(params.backbone, inputs.get("pinned")),
     "objective": params.objective,
-    "lists": inputs.lists,
-    "queries": inputs.queries,
-    "passages": inputs.passages,
+    **{part: inputs[part] for part in ("lists", "queries", "passages")},
     "seed": int(snakemake.wildcards.seed),
     "compute": compute,
     "state": params.state,
     "events": params.events,
 }
-with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
-    # After the lease: these import torch.
-    if compute.gpus_per_training > 1:
-        from restage.finetune.launch import fine_tune_in_processes
 
-        job = f"fine-tune {name}"
-        fine_tune_in_processes(compute.gpus_per_training, snakemake.log[0], job, **training)
-    else:
-        from restage.finetune.loop import fine_tune
 
-        fine_tune(**training)
-manifests.record(snakemake, __file__)
+def train():
+    with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+        # After the lease: these import torch.
+        if compute.gpus_per_training > 1:
+            from restage.finetune.launch import fine_tune_in_processes
+
+            job = f"fine-tune {name}"
+            fine_tune_in_processes(compute.gpus_per_training, snakemake.log[0], job, **training)
+        else:
+            from restage.finetune.loop import fine_tune
+
+            fine_tune(**training)
+
+
+once(snakemake, __file__, train)

@@ -1,6 +1,6 @@
 from restage import log
 from restage.devices import leased
-from restage.grid import manifests
+from restage.grid.finished import once
 from restage.grid.settings import Compute
 from restage.model.hub import pinned
 from restage.ranked_lists.teacher import rescore
@@ -9,17 +9,22 @@ log.start(snakemake.log[0], f"ranked lists {snakemake.wildcards.lists}")
 inputs = snakemake.input
 taught = pinned(snakemake.params.taught, inputs.get("pinned"))
 compute = Compute.of(snakemake.config["compute"])
-with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
-    from restage.model.scoring import Scorer
 
-    scorer = Scorer(
-        inputs.model or taught.model,
-        inputs.queries,
-        inputs.passages,
-        max_length=taught.max_length,
-        segment_ids=snakemake.params.segment_ids,
-        compute=compute,
-        state=snakemake.params.state,
-    )
-    rescore(inputs.lists, snakemake.output[0], scorer, taught.depth)
-manifests.record(snakemake, __file__)
+
+def rank():
+    with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+        from restage.model.scoring import Scorer
+
+        scorer = Scorer(
+            inputs.model or taught.model,
+            inputs.queries,
+            inputs.passages,
+            max_length=taught.max_length,
+            segment_ids=snakemake.params.segment_ids,
+            compute=compute,
+            state=snakemake.params.state,
+        )
+        rescore(inputs.lists, snakemake.output[0], scorer, taught.depth)
+
+
+once(snakemake, __file__, rank)
