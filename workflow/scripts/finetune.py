@@ -21,20 +21,14 @@ training = {
     "state": params.state,
     "events": params.events,
 }
+with once(snakemake, __file__), leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+    # After the lease: these import torch.
+    if compute.gpus_per_training > 1:
+        from restage.finetune.launch import fine_tune_in_processes
 
+        job = f"fine-tune {name}"
+        fine_tune_in_processes(compute.gpus_per_training, snakemake.log[0], job, **training)
+    else:
+        from restage.finetune.loop import fine_tune
 
-def train():
-    with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
-        # After the lease: these import torch.
-        if compute.gpus_per_training > 1:
-            from restage.finetune.launch import fine_tune_in_processes
-
-            job = f"fine-tune {name}"
-            fine_tune_in_processes(compute.gpus_per_training, snakemake.log[0], job, **training)
-        else:
-            from restage.finetune.loop import fine_tune
-
-            fine_tune(**training)
-
-
-once(snakemake, __file__, train)
+        fine_tune(**training)

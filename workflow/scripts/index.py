@@ -13,12 +13,7 @@ engine = pinned(snakemake.params.engine, snakemake.input.get("pinned"))
 compute = Compute.of(snakemake.config["compute"])
 passages, shared = TextStore(snakemake.input.passages), snakemake.input.get("shared")
 folder, state = Path(snakemake.output[0]), Path(snakemake.params.state)
-
-
-def index():
-    with leased(snakemake.resources.gpu, compute.jobs_per_gpu), packages_of(type(engine)):
-        # After the lease: may import torch.
-        engine.index(passages, folder, compute, state, Path(shared) if shared else None)
-
-
-once(snakemake, __file__, index)
+lease = leased(snakemake.resources.gpu, compute.jobs_per_gpu)
+with once(snakemake, __file__), lease, packages_of(type(engine)):
+    # After the lease: may import torch.
+    engine.index(passages, folder, compute, state, Path(shared) if shared else None)

@@ -13,22 +13,16 @@ inputs, rerank = snakemake.input, snakemake.params.rerank
 compute = Compute.of(snakemake.config["compute"])
 pairs = union(map(read_run, inputs.runs), rerank.depth)
 texts = TextStore(inputs.query_texts), TextStore(inputs.passage_texts)
-
-
-def score():
-    with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
-        scorer = KeptScorer(
-            snakemake.params.kept,
-            Code(snakemake.params.parsed),
-            inputs.model,
-            inputs.queries,
-            inputs.passages,
-            max_length=rerank.max_length,
-            segment_ids=snakemake.params.segment_ids,
-            compute=compute,
-            state=snakemake.params.state,
-        )
-        score_run(pairs, snakemake.output[0], scorer, *texts)
-
-
-once(snakemake, __file__, score)
+with once(snakemake, __file__), leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+    scorer = KeptScorer(
+        snakemake.params.kept,
+        Code(snakemake.params.parsed),
+        inputs.model,
+        inputs.queries,
+        inputs.passages,
+        max_length=rerank.max_length,
+        segment_ids=snakemake.params.segment_ids,
+        compute=compute,
+        state=snakemake.params.state,
+    )
+    score_run(pairs, snakemake.output[0], scorer, *texts)

@@ -6,7 +6,9 @@ room.
 """
 
 import shutil
-from collections.abc import Callable, Container
+import sys
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from restage.files import complete, digest, link, remove
@@ -19,22 +21,28 @@ from restage.processes import locked
 FINISHED = ".finished"
 
 
-def once(job: Job, script: str, work: Callable[[], None]) -> None:
-    """Do the work of a job that has a state, unless that has been done, and record it.
+@contextmanager
+def once(job: Job, script: str) -> Iterator[None]:
+    """Have the block do the work of a job that has a state, and record it at its end.
 
     One process does it at a time; who comes meanwhile waits. The state is removed when the work is
     safe.
 
     Args:
         script: the file that the job is, where the workflow has it.
+
+    Raises:
+        SystemExit: the work has been done already; this process ends well.
     """
     state, roots = Path(job.params.state), manifests.roots_of(job)
     kept = Roots.of(f"{state}{FINISHED}", None)
     with locked(f"{state}.lock", _say_that_it_waits):
-        if not _restored(job, script, roots, kept):
-            work()
-            manifests.record(job, script)
-            _keep(job, roots, kept)
+        if _restored(job, script, roots, kept):
+            remove(state)
+            sys.exit()
+        yield
+        manifests.record(job, script)
+        _keep(job, roots, kept)
         remove(state)
 
 
