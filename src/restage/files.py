@@ -17,6 +17,7 @@ from restage.errors import InputError
 from restage.processes import is_gone
 
 HOST = platform.node()
+PROBE = 1 << 20  # bytes
 FULL = [re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
 FULL += [r"\d requested and \d+ written"]  # all that numpy says
 
@@ -144,6 +145,34 @@ def reserve(path: str | os.PathLike) -> None:
     """
     with open(path, "r+b") as file:
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+def expect_room(path: str | os.PathLike, count: float) -> None:
+    """Check that the disk has room for so many bytes, before the work that writes them.
+
+    Raises:
+        InputError: it has not.
+    """
+    folder = next(folder for folder in Path(path).absolute().parents if folder.exists())
+    free = shutil.disk_usage(folder).free
+    if free < count:
+        raise InputError(
+            f"{path}: cannot be written: it takes about {count / 1e6:,.0f} MB, and the disk has "
+            f"{free / 1e6:,.0f} MB left; make room on the disk and run again"
+        )
+
+
+def probe(folder: Path) -> None:
+    """See that more can be written into a folder: then the disk was not full before, either.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with (folder / ".probe").open("wb") as file:
+        file.write(bytes(PROBE))
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / ".probe").unlink()
 
 
 @contextmanager

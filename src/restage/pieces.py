@@ -1,20 +1,17 @@
 """Long computations in numbered pieces, each a file, so that a killed one goes on with the next."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from restage import log as logs
-from restage.errors import InputError
+from restage.children import death_told, there
 from restage.files import complete
 from restage.log import log
-from restage.processes import die_with
 
 Make = Callable[[int], np.ndarray]  # makes the piece of a number
 SetUp = Callable[[int, Sequence[int]], Make]
@@ -61,33 +58,10 @@ class Pieces:
         if len(shares) == 1:
             self._make(set_up, 0, shares[0])
         elif shares:
-            about = os.getpid(), logs.started, set_up
-            shared = (delayed(self._make_there)(*about, *share) for share in enumerate(shares))
-            try:
-                Parallel(len(shares))(shared)
-            except TerminatedWorkerError as error:
-                signal = re.search(r"SIG\w+|$", str(error))
-                raise InputError(
-                    f"a process that makes {self.folder} died of {signal and signal[0]}; "
-                    "the system kills what needs more memory than there is; the same command goes "
-                    "on from the finished pieces"
-                ) from None
+            about = os.getpid(), logs.started, self._make, set_up
+            with death_told(self.folder):
+                Parallel(len(shares))(delayed(there)(*about, *one) for one in enumerate(shares))
         return [self.path(number) for number in range(self.count)]
-
-    def _make_there(
-        self,
-        parent: int,
-        logged: tuple[str | os.PathLike, str] | None,
-        set_up: SetUp,
-        process: int,
-        numbers: list[int],
-    ) -> None:
-        """Make pieces in a process of their own, which logs where its parent does."""
-        die_with(parent)
-        if logged:
-            path, job = logged
-            logs.start(path, job, append=True)
-        self._make(set_up, process, numbers)
 
     def _make(self, set_up: SetUp, process: int, numbers: list[int]) -> None:
         make = set_up(process, numbers)

@@ -130,7 +130,7 @@ def test_the_signal_that_killed_one_is_told(workers):
     parent, others = workers
     os.kill(others[1], signal.SIGSEGV)
     told = parent.communicate(timeout=60)[1]
-    assert "died of SIGSEGV;" in told.splitlines()[-1]
+    assert "died of SIGSEGV:" in told.splitlines()[-1]
 
 
 def test_a_fingerprint_changes_with_the_settings_and_the_files(tmp_path):

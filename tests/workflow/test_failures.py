@@ -3,13 +3,17 @@
 docs/failures.md lists them all, with the tests that show each.
 """
 
+import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -27,6 +31,8 @@ from tests.workflow.runs import (
 )
 
 pytestmark = pytest.mark.failures
+KILLS = int(os.environ.get("RESTAGE_KILLS", "3"))
+MARK = "RESTAGE_TEST_IN"  # in the environment of all processes of a run
 TOKENS = f"out/stores/tokens/{folder_name('./tiny')}/collections/gazetteer"
 # Each rule's script, and what it makes, in an order in which one can be made after the other.
 ARTIFACTS = [
@@ -144,6 +150,72 @@ def test_kill_9_in_every_rule_s_job(small_grid, tmp_path):
     assert planned(folder, *targets[:-1]) == {}  # a plan is always made anew
     leftovers = [p for p in (folder / "out").rglob("*.part") if p.exists()]
     assert all(p.name.startswith(".") for p in leftovers)
+
+
+def processes_of(folder):
+    """What runs for a folder, whoever started it: by the name of the folder that it was handed."""
+    mark, found = f"{MARK}={folder}\0".encode(), []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if mark in environment.read_bytes():
+                found.append(int(environment.parent.name))
+    return found
+
+
+def kill(process, how, rng):
+    """Kill all at once, snakemake alone, or one of the processes that it has started, if any."""
+    mine = processes_of(process.args[process.args.index("--directory") + 1])
+    if how == "a child":
+        mine = [rng.choice([one for one in mine if one != process.pid] or [0])]
+    for one in [process.pid] if how == "snakemake" else filter(None, mine):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def finished_trainings(folder):
+    """When each training that ended well was made, as its manifest says, in place or kept."""
+    return {
+        (str(file).rpartition("/models/")[2], json.loads(file.read_text())["made"])
+        for place in ("manifests/models", "states/models")
+        for file in (folder / "out" / place).rglob("42.json")
+    }
+
+
+def test_kills_at_any_moment(small_grid, tmp_path, monkeypatch):
+    """RESTAGE_KILLS of them, in turn of the whole group, of snakemake alone and of one child."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(f"fake-{uuid4()}" for _ in range(2)))
+    killed, whole = (small(small_grid(tmp_path / name)) for name in ("killed", "whole"))
+    for folder in (killed, whole):
+        config = read_config(folder)
+        config["compute"] |= {"gpus_per_training": 2, "save_every_minutes": 0}
+        config["objectives"]["CL"]["max_steps"] = 20
+        write_config(folder, config)
+    begin = time.monotonic()
+    make(whole, "tables")
+    lasts, rng, ended = time.monotonic() - begin, random.Random(KILLS), set()
+    monkeypatch.setenv(MARK, str(killed))
+    for number in range(KILLS):
+        how = ("the group", "snakemake", "a child")[number % 3]
+        with running(killed, "tables") as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=rng.uniform(0.1, 0.9) * lasts)
+            kill(process, how, rng)
+            if how == "a child":
+                process.communicate()
+            process.wait()
+        for lock in (killed / ".snakemake/locks").glob("*"):
+            lock.unlink()  # as --unlock does
+        ended |= finished_trainings(killed)
+    make(killed, "tables")
+    assert content(killed / "out/tables") == content(whole / "out/tables")
+    assert planned(killed, "tables") == {}
+    assert ended <= finished_trainings(killed)  # none was repeated
+    left = [path for path in (killed / "out/states").rglob("*") if path.is_file()]
+    assert left + list((killed / "out").rglob("*.part")) == []
+    end = time.monotonic() + 60
+    while processes_of(killed) and time.monotonic() < end:  # of a job that the last kill left alone
+        time.sleep(0.1)
+    assert processes_of(killed) == []
 
 
 def test_two_snakemakes_at_once(small_grid, tmp_path):

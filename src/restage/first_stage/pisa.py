@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from restage.files import complete
+from restage.children import in_a_child
+from restage.files import complete, expect_room, probe, size
 from restage.first_stage.engine import Cost, Lexical
 from restage.grid.settings import Compute
 from restage.log import Progress, log, native_output_to
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from restage.collections.texts import TextStore
 
 BYTES_PER_TOKEN = 2  # as measured
+ROOM = 3  # that building takes at most, for each byte of the text store: as measured
 QUERIES_AT_ONCE = 4096
 
 
@@ -32,19 +34,17 @@ class Pisa(Lexical):
 
     @classmethod
     def share(cls, passages: "TextStore", folder: Path, compute: Compute) -> None:
-        """Build the index of a collection, its passages streamed."""
-        from pyterrier_pisa import PisaIndex
+        """Build the index of a collection, its passages streamed.
 
-        progress = Progress(len(passages), "passages indexed")
+        Raises:
+            InputError: there is no room for it.
+        """
+        from restage.first_stage import pisa_files
 
-        def documents() -> Iterator[dict[str, str]]:
-            for number, (doc_id, text) in enumerate(passages, start=1):
-                yield {"docno": doc_id, "text": text}
-                if number % 1024 == 0:
-                    progress.add(1024)
-
-        with complete(folder) as part, native_output_to(_log_file()):
-            PisaIndex(str(part), text_field="text", threads=compute.threads).index(documents())
+        expect_room(folder, ROOM * size(passages.folder))
+        with complete(folder) as part:
+            in_a_child(folder, _build, passages.folder, part, compute.threads)
+            pisa_files.check(part, len(passages), folder)
 
     def index(
         self,
@@ -60,15 +60,20 @@ class Pisa(Lexical):
         So that retrievals only read, and several may at once, that file is made here, beside links
         to the rest.
         """
-        import pandas as pd
-
         assert shared is not None
-        with complete(folder) as part, native_output_to(_log_file()):
+        with complete(folder) as part:
             part.mkdir()
             for file in sorted(shared.iterdir()):
                 if not file.name.startswith(".snakemake"):
                     (part / file.name).symlink_to(os.path.relpath(file, folder))
-            self._retriever(part, 1, 1)(pd.DataFrame({"qid": ["1"], "query": ["any"]}))
+            in_a_child(folder, self._add_bounds, part)
+            probe(part)  # PISA does not say when there was no room
+
+    def _add_bounds(self, index: Path) -> None:
+        import pandas as pd
+
+        with native_output_to(_log_file()):
+            self._retriever(index, 1, 1)(pd.DataFrame({"qid": ["1"], "query": ["any"]}))
 
     def retrieve(
         self, index: Path, queries: "TextStore", depth: int, compute: Compute
@@ -91,6 +96,25 @@ class Pisa(Lexical):
 
         opened = PisaIndex(str(index), text_field="text", threads=threads)
         return getattr(opened, self.model)(**self.parameters, num_results=depth)
+
+
+def _build(passages: Path, folder: Path, threads: int) -> None:
+    """Build the index of a text store."""
+    from pyterrier_pisa import PisaIndex
+
+    from restage.collections.texts import TextStore
+
+    store = TextStore(passages)
+    progress = Progress(len(store), "passages indexed")
+
+    def documents() -> Iterator[dict[str, str]]:
+        for number, (doc_id, text) in enumerate(store, start=1):
+            yield {"docno": doc_id, "text": text}
+            if number % 1024 == 0:
+                progress.add(1024)
+
+    with native_output_to(_log_file()):
+        PisaIndex(str(folder), text_field="text", threads=threads).index(documents())
 
 
 def _log_file() -> str:

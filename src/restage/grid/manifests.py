@@ -21,7 +21,7 @@ from restage.grid.layout import MANIFEST, PARSED, SEEN, Roots
 
 # What decides nothing of an output, or is in its settings.
 SILENT = ["restage.grid", "restage.log", "restage.errors", "restage.devices"]
-SILENT += ["restage.code", "restage.processes", "restage.versions"]
+SILENT += ["restage.children", "restage.code", "restage.processes", "restage.versions"]
 LARGE = 1 << 20  # bytes
 
 Inputs = dict[str, dict[str, str | None]]  # of each input by its name: content by path
