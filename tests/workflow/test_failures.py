@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -191,7 +192,7 @@ def test_kills_at_any_moment(small_grid, tmp_path, monkeypatch):
         config["objectives"]["CL"]["max_steps"] = 20
         write_config(folder, config)
     begin = time.monotonic()
-    make(whole, "tables")
+    make(whole, "tables", python=sys.executable)
     lasts, rng, ended = time.monotonic() - begin, random.Random(KILLS), set()
     monkeypatch.setenv(MARK, str(killed))
     for number in range(KILLS):
@@ -206,7 +207,7 @@ def test_kills_at_any_moment(small_grid, tmp_path, monkeypatch):
         for lock in (killed / ".snakemake/locks").glob("*"):
             lock.unlink()  # as --unlock does
         ended |= finished_trainings(killed)
-    make(killed, "tables")
+    make(killed, "tables", python=sys.executable)
     assert content(killed / "out/tables") == content(whole / "out/tables")
     assert planned(killed, "tables") == {}
     assert ended <= finished_trainings(killed)  # none was repeated
