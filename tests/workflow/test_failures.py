@@ -348,3 +348,21 @@ def test_a_clock_that_goes_backwards(measured, tmp_path):
     for file in (folder / "out/tables").iterdir():
         os.utime(file, (past, past))
     assert "Nothing to be done" in make_copy(folder, "--dry-run")
+
+
+def test_inputs_from_the_future(measured, tmp_path):
+    """The workflow's own are mended before a job, others' are told before any job."""
+    folder, future = measured(tmp_path), time.time() + 86400
+    table = folder / "out/tables/results.csv"
+    whole = table.read_bytes()
+    os.utime(folder / "out/measures/given/mine.parquet", (future, future))
+    table.unlink()
+    make_copy(folder)
+    assert table.read_bytes() == whole and "Nothing to be done" in make_copy(folder)
+    (folder / "x.run").write_text((folder / "x.run").read_text().replace("2.0", "3.0"))
+    os.utime(folder / "x.run", (future, future))
+    process = snakemake(folder, snakefile=folder / "Snakefile")
+    [told] = [line for line in process.stdout.splitlines() if line.startswith("error: ")]
+    assert process.returncode and "x.run: is from the future" in told
+    assert "Traceback" not in process.stdout and "rule import_run" not in process.stdout
+    assert table.read_bytes() == whole

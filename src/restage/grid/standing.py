@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -279,23 +280,26 @@ class Standing:
                 )
 
     def settle(self) -> None:
-        """Make no output that is known to fit older than what it was made from.
+        """Make no output that is known to fit older than what it was made from, or from the future.
 
-        Copies have the time of copying, and a file that is written anew may have the same bytes.
+        Clocks are set back, copies have the time of copying, and a file that is written anew may
+        have the same bytes.
         """
         there = (made for made in self.outputs.values() if Path(made.path).exists())
         fits = {made.path: made for made in there if made.certain}
         known: dict[str, int] = {}
+        now = time.time_ns()
 
         def settled(path: str) -> int:
             if path not in known:
                 known[path] = times.time_of(path)
                 if made := fits.get(path):
                     newest = max(map(settled, made.needs.paths), default=0)
-                    if known[path] < newest:
-                        times.set_time(path, newest)
+                    wanted = max(newest, min(known[path], now))
+                    if known[path] != wanted:
+                        times.set_time(path, wanted)
                         os.utime(manifest_of(self.roots, path))
-                        known[path] = newest
+                        known[path] = wanted
             return known[path]
 
         for path in fits:
