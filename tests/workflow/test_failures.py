@@ -19,6 +19,7 @@ from uuid import uuid4
 import pandas as pd
 import pytest
 
+from restage.devices import LEASES
 from restage.grid.layout import folder_name
 from tests.workflow.runs import (
     ENVIRONMENT,
@@ -184,7 +185,8 @@ def finished_trainings(folder):
 
 def test_kills_at_any_moment(small_grid, tmp_path, monkeypatch):
     """RESTAGE_KILLS of them, in turn of the whole group, of snakemake alone and of one child."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(f"fake-{uuid4()}" for _ in range(2)))
+    fakes = [f"fake-{uuid4()}" for _ in range(2)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(fakes))
     killed, whole = (small(small_grid(tmp_path / name)) for name in ("killed", "whole"))
     for folder in (killed, whole):
         config = read_config(folder)
@@ -217,6 +219,8 @@ def test_kills_at_any_moment(small_grid, tmp_path, monkeypatch):
     while processes_of(killed) and time.monotonic() < end:  # of a job that the last kill left alone
         time.sleep(0.1)
     assert processes_of(killed) == []
+    for file in (LEASES / f"{fake}.0.lock" for fake in fakes):
+        file.unlink(missing_ok=True)  # no lease: nobody has locked it
 
 
 def test_two_snakemakes_at_once(small_grid, tmp_path):

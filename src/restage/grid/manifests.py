@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from restage import log, versions
 from restage.code import Code
+from restage.errors import InputError
 from restage.files import complete, digest, files_in, size
 from restage.grid import times
 from restage.grid.layout import MANIFEST, PARSED, SEEN, Roots
@@ -93,10 +94,12 @@ def record(job: Job, script: str) -> None:
         script: the file that it is, where the workflow has it.
 
     Raises:
-        InputError: a file that it was made from lies in the future.
+        InputError: a file that it was made from lies in the future, or it is gone already.
     """
     made, roots = about(job, script), roots_of(job)
     for output in map(str, job.output):
+        if not Path(output).exists():
+            raise InputError(f"{output}: was removed: another run of the workflow makes it anew")
         one = replace(made, sha256=digest(output), size=size(output))
         one.write(manifest_of(roots, output))
     # Where a clock was set back meanwhile, Snakemake would remove what is older than its inputs.
