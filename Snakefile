@@ -42,7 +42,12 @@ if workflow.is_main_process:
     tell_of_other_code(standing)
 
 
+onstart:
+    mend_times()
+
+
 onsuccess:
+    release(grid.roots, {str(path) for job in workflow.dag.jobs for path in job.output})
     tell_of_other_code(as_it_stands())
 
 

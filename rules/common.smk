@@ -11,6 +11,8 @@ from snakemake.iocontainers import Wildcards
 from restage.code import Code
 from restage.errors import InputError
 from restage.first_stage import ENGINES
+from restage.grid import times
+from restage.grid.finished import release
 from restage.grid.grid import Model
 from restage.grid.load import load
 from restage.grid.machine import on_hub
@@ -356,3 +358,11 @@ def tell_of_other_code(standing):
     """Say what was made by other code: an edit makes nothing again by itself, and is never silent."""
     if note := standing.note():
         print(note, file=sys.stderr)
+
+
+def mend_times():
+    """See that no input of a job lies in the future: what is made from it would be removed."""
+    try:
+        times.mend({path for job in workflow.dag.needrun_jobs() for path in job.input}, grid.roots)
+    except InputError as error:
+        sys.exit(f"error: {error}")

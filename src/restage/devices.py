@@ -6,25 +6,28 @@ set before.
 
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from itertools import product
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import product, takewhile
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from restage.log import log
+from restage.processes import lock, locked, unlock
 
 WAIT_SECONDS = 1.0
+# The same for all jobs of a machine: TMPDIR may be another in each.
+LEASES = Path("/tmp/restage-leases")
+DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
 def devices_here() -> list[str]:
     """Return the GPUs of this machine that this process may use, by number or UUID."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [device.strip() for device in visible.split(",") if device.strip()]
+        named = (device.strip() for device in visible.split(","))
+        # As CUDA reads it: nothing counts from the first on that is none.
+        return list(takewhile(lambda name: name and not re.match("-|NoDev", name), named))
     numbers = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
     return sorted((number[1] for number in numbers if number), key=int)
 
@@ -38,24 +41,27 @@ def leased(
 ) -> Iterator[list[str]]:
     """Hold ``count`` devices, waiting until so many are free, and set CUDA_VISIBLE_DEVICES.
 
-    A lease is a locked file: when a process ends, however it ends, the system unlocks it. Under a
-    scheduler (SLURM) its choice stands. A job that asks for none sees none.
+    A lease is a locked file: when a process and those it started end, however they end, the system
+    unlocks it. A job of a scheduler (SLURM) has devices of its own, which processes in it lease
+    from each other. A job that asks for none sees none.
 
     Args:
         jobs_per_gpu: leases that one device has, for models so small that several fit.
         devices: what there is to lease; by default what this machine has.
-        folder: where the locked files are, common to all that share the devices; by default one in
-            the machine's temporary folder.
+        folder: where the locked files are, common to all that share the devices; by default one
+            that all of the machine share.
     """
     devices = devices_here() if devices is None else list(devices)
-    if not devices or "SLURM_JOB_ID" in os.environ:
+    if not devices:
         yield devices
         return
     count = min(count, len(devices))
-    folder = Path(folder or Path(tempfile.gettempdir()) / "restage-leases")
+    job = os.environ.get("SLURM_JOB_ID")
+    prefix = f"slurm-{job}." if job else ""  # it may number the devices that it sees from 0
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     with ExitStack() as held:
-        chosen = _chosen(held, count, jobs_per_gpu, devices, folder) if count else []
+        places = jobs_per_gpu, devices, Path(folder or LEASES), prefix
+        chosen = _chosen(held, count, *places) if count else []
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         log.debug("holds GPUs %s", ",".join(chosen) or "none")
         try:
@@ -68,39 +74,46 @@ def leased(
                 os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-@contextmanager
-def _files_for_everybody() -> Iterator[None]:
-    """Other users of the machine have to be able to lock the same files."""
-    mask = os.umask(0)
-    try:
-        yield
-    finally:
-        os.umask(mask)
-
-
 def _chosen(
-    held: ExitStack, count: int, jobs_per_gpu: int, devices: Sequence[str], folder: Path
+    held: ExitStack,
+    count: int,
+    jobs_per_gpu: int,
+    devices: Sequence[str],
+    folder: Path,
+    prefix: str,
 ) -> list[str]:
     """Lock a place on each of ``count`` different devices, emptier ones first."""
     chosen: list[str] = []
-    with _files_for_everybody():
-        folder.mkdir(parents=True, exist_ok=True)
-        # One at a time chooses: two that each hold one of two devices would wait for ever.
-        with FileLock(folder / "choice.lock", mode=0o666):
-            while True:
-                for place, device in product(range(jobs_per_gpu), devices):
-                    lock = FileLock(folder / f"{device}.{place}.lock", timeout=0, mode=0o666)
-                    if device in chosen or not _entered(held, lock):
-                        continue
-                    chosen.append(device)
-                    if len(chosen) == count:
-                        return sorted(chosen, key=devices.index)
-                time.sleep(WAIT_SECONDS)
+    files = {device: f"{prefix}{_id_of(device)}" for device in devices}
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(PermissionError):  # another user made it
+        folder.chmod(0o1777)  # sticky: nobody removes a file that another user holds
+    # One at a time chooses: two that each hold one of two devices would wait for ever.
+    with locked(folder / f"{prefix}choice.lock"):
+        while True:
+            for place, device in product(range(jobs_per_gpu), devices):
+                file = folder / f"{files[device]}.{place}.lock"
+                if device in chosen or not _leased(held, file):
+                    continue
+                chosen.append(device)
+                if len(chosen) == count:
+                    return sorted(chosen, key=devices.index)
+            time.sleep(WAIT_SECONDS)
 
 
-def _entered(held: ExitStack, lock: FileLock) -> bool:
-    try:
-        held.enter_context(lock)
-    except Timeout:
+def _leased(held: ExitStack, path: Path) -> bool:
+    descriptor = lock(path)
+    if descriptor is None:
         return False
+    held.callback(unlock, path, descriptor)
     return True
+
+
+def _id_of(device: str) -> str:
+    """The UUID of a device that is named by its number or by the beginning of its UUID."""
+    told = [(path / "information").read_text() for path in sorted(DRIVER.glob("*"))]
+    uuids = [uuid[1] for text in told if (uuid := re.search(r"^GPU UUID:\s*(\S+)", text, re.M))]
+    if device.isdigit():
+        return uuids[int(device)] if int(device) < len(uuids) else device
+    alike = [uuid for uuid in uuids if uuid.startswith(device)]
+    return alike[0] if len(alike) == 1 else device

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import zlib
@@ -13,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from restage.errors import InputError
+from restage.processes import is_gone
 
+HOST = platform.node()
+PROBE = 1 << 20  # bytes
 FULL = [re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
 FULL += [r"\d requested and \d+ written"]  # all that numpy says
 
@@ -24,23 +28,54 @@ def complete(path: str | os.PathLike) -> Iterator[Path]:
 
     The block may write a file or make a folder there. On an error what it wrote is removed and
     an older ``path`` stays as it was. The temporary name is the process's own, so two processes
-    that write the same ``path`` never mix their bytes.
+    that write the same ``path`` never mix their bytes; what a killed one left is removed. What has
+    the name is on the disk, so that a power cut leaves the older one or the new one.
 
     Raises:
         InputError: the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    _remove(part)
+    part = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.part")
+    _sweep(path)
+    remove(part)
     try:
         with room_for(path):
             yield part
+            _to_disk(part)
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(part, path)
+        _sync(path.parent)
     finally:
-        _remove(part)
+        remove(part)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes of this machine left of ``path`` when they were killed."""
+    left = re.compile(rf"\.{re.escape(f'{path.name}.{HOST}.')}(\d+)\.part")
+    for file in os.listdir(path.parent):
+        if (found := left.fullmatch(file)) and is_gone(int(found[1])):
+            remove(path.with_name(file))
+
+
+def _to_disk(path: Path) -> None:
+    """Have the system write out a file, or a folder with all that is in it."""
+    for root, _, names in os.walk(path):
+        for name in names:
+            if not os.path.islink(file := Path(root, name)):
+                _sync(file)
+        _sync(Path(root))
+    if path.is_file():
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def fingerprint(settings: object, *files: str | os.PathLike) -> str:
@@ -103,6 +138,43 @@ def link(source: str | os.PathLike, target: str | os.PathLike) -> None:
         shutil.copy2(source, target)
 
 
+def reserve(path: str | os.PathLike) -> None:
+    """Give a file all the room that its size says, so that writing to its memory map cannot fail.
+
+    Else the system ends a process that finds the disk full then (SIGBUS), and nobody tells why.
+    """
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+def expect_room(path: str | os.PathLike, count: float) -> None:
+    """Check that the disk has room for so many bytes, before the work that writes them.
+
+    Raises:
+        InputError: it has not.
+    """
+    folder = next(folder for folder in Path(path).absolute().parents if folder.exists())
+    free = shutil.disk_usage(folder).free
+    if free < count:
+        raise InputError(
+            f"{path}: cannot be written: it takes about {count / 1e6:,.0f} MB, and the disk has "
+            f"{free / 1e6:,.0f} MB left; make room on the disk and run again"
+        )
+
+
+def probe(folder: Path) -> None:
+    """See that more can be written into a folder: then the disk was not full before, either.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with (folder / ".probe").open("wb") as file:
+        file.write(bytes(PROBE))
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / ".probe").unlink()
+
+
 @contextmanager
 def room_for(path: str | os.PathLike) -> Iterator[None]:
     """Tell in one line if the block finds the disk full while it writes ``path``.
@@ -129,7 +201,8 @@ def full_disk(error: BaseException, path: str | os.PathLike = "a file") -> Input
     )
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

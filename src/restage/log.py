@@ -34,7 +34,9 @@ def start(path: str | os.PathLike, job: str, append: bool = False) -> None:
     log.setLevel(logging.DEBUG)
     sys.excepthook = _report
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = _LogFile(path, mode="a" if append else "w")
+    if not append:
+        Path(path).write_text("")
+    file = _LogFile(path)  # appends, so that no process writes over another's lines
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.getLogger().addHandler(file)
     fact("device", processor())

@@ -9,6 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from restage import log as logs
+from restage.children import death_told, there
 from restage.files import complete
 from restage.log import log
 
@@ -50,30 +51,17 @@ class Pieces:
                 is to make; returns what makes one of them.
 
         Raises:
-            InputError: the disk is full.
+            InputError: the disk is full, or a process was killed.
         """
         missing = self.missing()
         shares = [missing[i::processes] for i in range(min(processes, len(missing)))]
         if len(shares) == 1:
             self._make(set_up, 0, shares[0])
         elif shares:
-            workers = Parallel(len(shares))
-            shared = enumerate(shares)
-            workers(delayed(self._make_there)(logs.started, set_up, *share) for share in shared)
+            about = os.getpid(), logs.started, self._make, set_up
+            with death_told(self.folder):
+                Parallel(len(shares))(delayed(there)(*about, *one) for one in enumerate(shares))
         return [self.path(number) for number in range(self.count)]
-
-    def _make_there(
-        self,
-        logged: tuple[str | os.PathLike, str] | None,
-        set_up: SetUp,
-        process: int,
-        numbers: list[int],
-    ) -> None:
-        """Make pieces in a process of their own, which logs where this one does."""
-        if logged:
-            path, job = logged
-            logs.start(path, job, append=True)
-        self._make(set_up, process, numbers)
 
     def _make(self, set_up: SetUp, process: int, numbers: list[int]) -> None:
         make = set_up(process, numbers)

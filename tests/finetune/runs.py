@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from restage.finetune.batches import batches, sampler
 from restage.finetune.launch import fine_tune_from
-from restage.finetune.loop import batches, sampler
 from restage.grid.settings import Compute, Objective
 from restage.model.heads import load_model
 from tests.conftest import TEXTS

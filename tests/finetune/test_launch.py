@@ -1,13 +1,21 @@
 """Trainings in two processes, on the CPU."""
 
+import json
+import os
 import re
+import signal
 import socket
+import subprocess
+import threading
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from restage.errors import InputError
+from restage.finetune import launch
 from restage.finetune.launch import fine_tune_in_processes, write_settings
 from restage.finetune.loop import fine_tune
 from restage.model.heads import load_model
@@ -67,3 +75,34 @@ def test_one_of_two_processes_says_what_stops_both(lists, arguments, processes, 
     ]
     assert "state saved after step 3" in log.read_text()
     assert (tmp_path / "state").exists() and not (tmp_path / "m").exists()
+
+
+@pytest.fixture
+def as_processes(monkeypatch, arguments, tmp_path):
+    """Run shell commands as if each were one of the processes of a training."""
+
+    def run(*commands):
+        def start(file, rank, *_):
+            assert json.loads(file.read_text())["settings"]["seed"] == 1
+            started.append(subprocess.Popen(["sh", "-c", f"exec {commands[rank]}"]))
+            return started[-1]
+
+        started = []
+        monkeypatch.setattr(launch, "_start", start)
+        fine_tune_in_processes(len(commands), tmp_path / "log", "two", **arguments())
+
+    return run
+
+
+def test_a_killed_process_is_told_by_its_signal_and_ends_the_others(as_processes):
+    begin = time.monotonic()
+    with pytest.raises(InputError, match=r"a process of the training died of SIGSEGV; .*goes on"):
+        as_processes("sleep 600", "sh -c 'kill -SEGV $$'")
+    assert time.monotonic() - begin < 10
+
+
+def test_a_signal_reaches_all_processes_and_is_how_they_end(as_processes):
+    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGHUP]).start()
+    with pytest.raises(SystemExit) as ended:
+        as_processes("sleep 600", "sleep 600")
+    assert ended.value.code == 128 + signal.SIGHUP

@@ -13,6 +13,7 @@ from restage.collections.pairs import PairEncoder
 from restage.collections.tokens import TokenStore
 from restage.errors import InputError
 from restage.finetune import loop
+from restage.finetune.batches import sampler
 from restage.finetune.checkpoint import start_model
 from restage.finetune.loop import Training
 from restage.finetune.losses import LOSSES
@@ -131,6 +132,23 @@ def test_no_usable_list_is_told(train):
 
 
 # --- losses and gradients that are not finite ----------------------------------------------------
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_weights_that_are_not_finite_are_no_checkpoint(train, tmp_path, monkeypatch, measured):
+    """The loss of the last step is of the weights before it; there may be no list to measure on."""
+
+    def sampled(folder, *about):
+        found = sampler(folder, *about)
+        if not measured and folder.name == "valid":
+            found.usable = found.usable[:0]
+        return found
+
+    monkeypatch.setattr(loop, "sampler", sampled)
+    output = tmp_path / "m"
+    with pytest.raises(InputError, match=r"^step 1: the weights are not finite, at learning rate"):
+        train(output=output, max_steps=1, learning_rate=1e39)
+    assert {path.name for path in tmp_path.iterdir()} == {"events"}
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(train, lists, tmp_path, caplog):

@@ -1,7 +1,10 @@
 """Killed trainings go on where they were, and end in the weights of one that was not."""
 
+import os
 import random
 import re
+import shutil
+import signal
 import time
 from dataclasses import replace
 
@@ -10,6 +13,7 @@ import pytest
 
 from restage.errors import InputError
 from restage.finetune.loop import Training
+from restage.model import scoring
 from tests.conftest import room
 from tests.finetune.runs import COMPUTE, same
 
@@ -56,7 +60,12 @@ def test_killed_at_any_moment_it_ends_in_the_same_weights(whole, job):
     tables = [pd.read_csv(folder / "training.csv") for folder in (whole, process.output)]
     assert tables[0].iloc[:, :7].equals(tables[1].iloc[:, :7])
     assert "going on after step" in process.log.read_text()
-    assert not (process.output.parent / "state").exists()
+    last = process.log.stat().st_size
+    shutil.rmtree(process.output)  # as by a workflow that was killed and knows nothing of its end
+    process = job()
+    assert ends_with(process, 0)
+    assert (process.output / name).read_bytes() == (whole / name).read_bytes()
+    assert "going on after step 120" in process.log.read_text()[last:]
 
 
 def test_sigterm_saves_the_state_at_once(whole, job):
@@ -72,6 +81,30 @@ def test_sigterm_saves_the_state_at_once(whole, job):
     assert ends_with(process, 0)
     name = "model.safetensors"
     assert (process.output / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_signal_in_a_validation_saves_the_state_at_once(train, tmp_path, monkeypatch):
+    """Without what is left of it, which is done first when the training goes on."""
+    limits, output, calls = {"max_steps": 6, "validate_every": 4}, tmp_path / "m", []
+    expected = train(**limits)
+
+    def score_batch(model, *pairs):
+        if not model.training:
+            calls.append(1)
+            if len(calls) == 8:  # the first validation takes 6
+                os.kill(os.getpid(), signal.SIGHUP)
+        return original(model, *pairs)
+
+    original = scoring.score_batch
+    monkeypatch.setattr(scoring, "score_batch", score_batch)
+    with pytest.raises(SystemExit) as ended:
+        train(output=output, **limits)
+    assert ended.value.code == 128 + signal.SIGHUP and len(calls) == 8
+    monkeypatch.undo()
+    train(output=output, **limits)
+    assert same(output, expected)
+    tables = [pd.read_csv(folder / "training.csv").iloc[:, :7] for folder in (expected, output)]
+    assert tables[0].equals(tables[1]) and tables[0]["step"].tolist() == [0, 4, 6]
 
 
 class Killed(Exception):

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from restage.collections.pairs import PairEncoder
 from restage.finetune import validation
 from restage.finetune.losses import LOSSES
+from restage.finetune.signals import Signals
 from restage.finetune.step import ListLoss
 from restage.finetune.validation import validate
 from restage.model.heads import load_model
@@ -56,24 +57,24 @@ def test_it_is_the_mean_over_the_lists(list_loss, at_once, monkeypatch):
         losses.append(LOSSES["ranknet"](scores[None], torch.tensor([own]), mask).item())
         ndcgs.append(ndcg(own, scores.tolist()))
     list_loss.model.train()  # whose dropout no validation has
-    loss, mean, broken = validate(list_loss, listed(labels))
+    loss, mean, broken = validate(list_loss, listed(labels), Signals())
     assert loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert mean == pytest.approx(np.mean(ndcgs), rel=1e-9)
     assert broken == []
 
 
 def test_without_lists_there_is_nothing_to_say(list_loss):
-    loss, mean, broken = validate(list_loss, [])
+    loss, mean, broken = validate(list_loss, [], Signals())
     assert math.isnan(loss) and math.isnan(mean) and broken == []
 
 
 def test_lists_with_labels_that_are_not_finite_are_named(list_loss):
     labels = [[1, 0], [np.inf, 0, 0], [2, 1], [np.nan, 1]]
-    assert validate(list_loss, listed(labels)).broken == [1, 3]
+    assert validate(list_loss, listed(labels), Signals()).broken == [1, 3]
 
 
 def test_scores_that_are_not_finite_are_named(list_loss, tiny):
     model = load_model(tiny("bert"))
     torch.nn.init.constant_(model.classifier.bias, torch.inf)
     broken = ListLoss(list_loss.accelerator, model, list_loss.encoder, "adr_mse", 200)
-    assert validate(broken, listed([[1, 0], [2, 0]])).broken == [0, 1]
+    assert validate(broken, listed([[1, 0], [2, 0]]), Signals()).broken == [0, 1]

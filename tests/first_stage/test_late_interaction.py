@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -126,13 +128,13 @@ def test_a_killed_encoding_goes_on_with_the_same_codec(
     monkeypatch.setattr(encoding, "PASSAGES_PER_PIECE", 64)
     encoded, engine = interrupted(3), LateInteraction(colbert)
     job = COMPUTE, tmp_path / "state", None
+    whole = COMPUTE, tmp_path / "another state", None
     with pytest.raises(KeyboardInterrupt):
         engine.index(passages, tmp_path / "index", *job)
     encoded.append("again")
     engine.index(passages, tmp_path / "index", *job)
     assert encoded == [200, 64, 64, "again", 64, 8]
-    assert not list((tmp_path / "state").rglob("*.*"))
-    engine.index(passages, tmp_path / "other", *job)
+    engine.index(passages, tmp_path / "other", *whole)
     for name in ("codec.faiss", "codes.npy", "passages.npy", "ids.arrow"):
         assert (tmp_path / "index" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
@@ -147,3 +149,18 @@ def test_a_collection_of_one_short_passage(colbert, store, queries, tmp_path):
     engine.index(passages, tmp_path / "index", COMPUTE, tmp_path / "state", None)
     run = engine.retrieve(tmp_path / "index", queries, 10, COMPUTE)
     assert run["doc_id"].tolist() == ["only"] * 3
+
+
+def test_a_disk_without_room_for_the_index_is_told(colbert, passages, tmp_path, monkeypatch):
+    """Writing to a memory map would end the process: the system has no other way to say it."""
+
+    def allocate(descriptor, start, length):
+        assert start + length == os.fstat(descriptor).st_size
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
+    with pytest.raises(InputError, match=r"index: cannot be written \(.*No space left on device"):
+        LateInteraction(colbert).index(
+            passages, tmp_path / "index", COMPUTE, tmp_path / "state", None
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {"state"}

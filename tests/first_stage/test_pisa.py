@@ -1,11 +1,15 @@
+import shutil
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from restage.errors import InputError
-from restage.first_stage.pisa import Pisa, build
+from restage.first_stage.pisa import Pisa
+from restage.first_stage.pisa_files import check
 from restage.grid.settings import Compute
+from tests.conftest import room
 
 WORDS = [f"word{i}" for i in range(40)]  # not stop words, and stemming leaves them
 COMPUTE = Compute(threads=1)
@@ -28,6 +32,49 @@ def bm25(queries, passages, k1, b):
         ]
 
 
+@pytest.fixture
+def texts(store):
+    return store((f"p{i}", f"word{i} and word{i % 7}") for i in range(400))
+
+
+def test_a_disk_that_is_full_is_told_though_pisa_does_not(texts, tmp_path):
+    with (
+        room(5_000),
+        pytest.raises(InputError, match=r"index: (a process .* died of|PISA has left)"),
+    ):
+        Pisa.share(texts, tmp_path / "index", COMPUTE)
+    Pisa.share(texts, tmp_path / "index", COMPUTE)
+    with room(100), pytest.raises(InputError, match=r"bm25: (a process .* died of|cannot)"):
+        Pisa("bm25").index(texts, tmp_path / "bm25", COMPUTE, tmp_path, tmp_path / "index")
+    assert {path.name for path in tmp_path.iterdir()} == {"index"}
+
+
+def test_room_is_looked_for_first(texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000))
+    with pytest.raises(InputError, match=r"index: cannot be written: it takes about 0 MB, and"):
+        Pisa.share(texts, tmp_path / "index", COMPUTE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_file_of_an_index_is_seen_to_be_whole(texts, tmp_path):
+    Pisa.share(texts, tmp_path / "index", COMPUTE)
+    check(tmp_path / "index", 400, "index")
+    with pytest.raises(InputError, match=r"^index: PISA has left an index that is not whole"):
+        check(tmp_path / "index", 401, "index")
+    cut = 0
+    for file in sorted((tmp_path / "index").iterdir()):
+        whole = file.read_bytes()
+        for content in (whole[:-4], whole[:-1], b""):
+            file.write_bytes(content)
+            if file.name not in ("pt_meta.json", "fwd.urls"):
+                cut += 1
+                with pytest.raises(InputError, match="not whole"):
+                    check(tmp_path / "index", 400, "index")
+        file.write_bytes(whole)
+    assert cut == 3 * 8
+    check(tmp_path / "index", 400, "index")
+
+
 @pytest.mark.parametrize(("k1", "b"), [(0.9, 0.4), (1.6, 0.8)])
 def test_a_run_is_the_ranking_of_the_plain_formula(store, tmp_path, k1, b):
     rng = np.random.default_rng(5)
@@ -47,14 +94,3 @@ def test_a_run_is_the_ranking_of_the_plain_formula(store, tmp_path, k1, b):
         scale = in_our_order / ours["score"].to_numpy()
         assert scale == pytest.approx(scale[0], rel=1e-3)  # a constant factor ranks the same
         assert (np.diff(in_our_order) <= 1e-3).all()
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_index_that_lacks_passages_is_refused(tmp_path):
-    def broken():
-        yield "a", "the bridge"
-        yield "b", "the river"
-        raise OSError  # in a thread of PISA's own
-
-    with pytest.raises(InputError, match="PISA indexed 2 of 3 passages"):
-        build(tmp_path / "index", broken(), 3, COMPUTE)

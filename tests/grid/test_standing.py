@@ -1,6 +1,7 @@
 """Which outputs still fit, which are made again and why, and what is said of them."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -379,6 +380,17 @@ def test_outputs_whose_time_was_set_are_not_read_for_it(flow, monkeypatch):
     read = []
     monkeypatch.setattr(manifests, "digest", lambda path: read.append(str(path)) or digest(path))
     assert flow.changes == {} and set(read) == {"data/a.run"}
+
+
+def test_outputs_from_the_future_are_as_old_as_today_and_what_is_made_from_them_too(flow):
+    begin, before = time.time(), flow.times()
+    os.utime(f"out/{SCORES}", (begin + 86400,) * 2)
+    flow.standing.settle()
+    times = flow.times()
+    assert times[LISTS] == before[LISTS] and times[MODEL] == before[MODEL]
+    made = os.stat(f"out/{SCORES}").st_mtime
+    assert begin - 1 <= made <= time.time() and times[RUN] == times[TABLE] == int(made)
+    assert flow.changes == {}
 
 
 def test_what_is_new_enough_keeps_its_time(flow):

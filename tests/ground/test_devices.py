@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from restage import devices
 from restage.devices import devices_here, leased
 
 # Holds two of the devices for a moment and writes down when, so that overlaps can be seen.
@@ -79,17 +81,61 @@ def test_a_scheduler_s_choice_stands(monkeypatch, tmp_path):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert devices_here() == ["3"]
-    with leased(1, folder=tmp_path) as devices:
-        assert devices == ["3"]
+    with leased(1, folder=tmp_path) as held:
+        assert held == ["3"]
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_of_one_allocation_share_none_of_its_devices(start, monkeypatch):
+    """In salloc, too: but what another job calls 0 may be another device."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    holder = start(3, 1, 600)
+    assert holder.stdout.readline() == "holds\n"
+    waiting = start(1, 1, 0)
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    assert "holds" in start(1, 1, 0).communicate(timeout=30)[0]
+    assert waiting.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [("-1", []), ("0,-1,1", ["0"]), ("NoDevFiles", []), ("", []), (" 1, GPU-5", ["1", "GPU-5"])],
+)
+def test_what_cuda_takes_for_no_device_is_none(monkeypatch, visible, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices_here() == expected
+
+
+def test_a_device_is_one_by_whatever_name(start, monkeypatch, tmp_path):
+    for bus, uuid in (("0000:01:00.0", "GPU-7f1e"), ("0000:02:00.0", "GPU-5a20")):
+        (tmp_path / "driver" / bus).mkdir(parents=True)
+        (tmp_path / "driver" / bus / "information").write_text(f"Model: x\nGPU UUID: \t {uuid}\n")
+    monkeypatch.setattr(devices, "DRIVER", tmp_path / "driver")
+    monkeypatch.setattr(devices, "WAIT_SECONDS", 0.01)
+    names = ["0", "GPU-7f1e", "GPU-7", "1", "GPU-5a20", "9", "MIG-1", "GPU-"]
+    known = [devices._id_of(name) for name in names]
+    assert known == ["GPU-7f1e"] * 3 + ["GPU-5a20"] * 2 + ["9", "MIG-1", "GPU-"]
+    with leased(1, devices=["1"], folder=tmp_path / "leases"):
+        held = {file.name for file in (tmp_path / "leases").iterdir()}
+        assert held == {"GPU-5a20.0.lock"}
+        with leased(1, devices=["GPU-5", "0"], folder=tmp_path / "leases") as chosen:
+            assert chosen == ["0"]
+    assert list((tmp_path / "leases").iterdir()) == []
+
+
+def test_leases_are_of_the_machine_and_of_all_its_users(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(devices, "LEASES", tmp_path / "leases")
+    with leased(1, devices=["0"]):
+        assert stat.S_IMODE((tmp_path / "leases").stat().st_mode) == 0o1777
+        assert stat.S_IMODE((tmp_path / "leases/0.0.lock").stat().st_mode) == 0o666
 
 
 def test_a_job_without_a_gpu_sees_none(monkeypatch, tmp_path):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-5")
     assert devices_here() == ["0", "GPU-5"]
-    with leased(0, folder=tmp_path) as devices:
-        assert devices == []
+    with leased(0, folder=tmp_path) as held:
+        assert held == []
         assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,GPU-5"

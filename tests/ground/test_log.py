@@ -51,3 +51,12 @@ def test_the_time_of_a_job_is_counted_from_its_start(tmp_path):
     )
     first, second = map(float, told.stdout.split())
     assert first >= 0.2 and second < first
+
+
+def test_processes_that_share_a_log_write_one_after_the_other(tmp_path):
+    other = "from restage import log; log.start('x.log', 'x', append=True); log.log.info('other')"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {other!r}])"
+    code = f"from restage import log; log.start('x.log', 'x'); {code}; log.log.info('first again')"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    told = [line.split(maxsplit=2)[2] for line in (tmp_path / "x.log").open()]
+    assert told[1:] == [told[0], "other\n", "first again\n"]

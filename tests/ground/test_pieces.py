@@ -2,13 +2,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from restage.files import fingerprint
 from restage.pieces import Pieces
+from restage.processes import is_gone
 
 
 def squares(record, process, numbers):
@@ -83,6 +86,51 @@ Pieces({str(tmp_path / "state")!r}, "a", 400).make(start)
     assert 0 < len(missing) < 400
     for number in sorted(set(range(400)) - set(missing)):
         assert (np.load(pieces.path(number)) == number).all()
+
+
+WORK = """
+import os, sys, time
+import numpy as np
+from restage.pieces import Pieces
+def start(process, numbers):
+    open(f"{sys.argv[1]}.{process}", "w").write(str(os.getpid()))
+    def make(number):
+        time.sleep(0.2)
+        return np.zeros(1)
+    return make
+Pieces(sys.argv[1], "a", 1000).make(start, 2)
+"""
+
+
+@pytest.fixture
+def workers(tmp_path):
+    """A process that makes pieces in two others, and the numbers of these."""
+    state = tmp_path / "state"
+    command = [sys.executable, "-c", WORK, str(state)]
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while len(list(state.glob("0*.npy"))) < 2:
+        assert parent.poll() is None
+        time.sleep(0.02)
+    yield parent, [int(Path(f"{state}.{n}").read_text()) for n in range(2)]
+    parent.kill()
+    parent.communicate()
+
+
+def test_the_others_die_with_a_process_that_is_killed(workers):
+    parent, others = workers
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 10
+    while not all(map(is_gone, others)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert all(map(is_gone, others))
+
+
+def test_the_signal_that_killed_one_is_told(workers):
+    parent, others = workers
+    os.kill(others[1], signal.SIGSEGV)
+    told = parent.communicate(timeout=60)[1]
+    assert "died of SIGSEGV:" in told.splitlines()[-1]
 
 
 def test_a_fingerprint_changes_with_the_settings_and_the_files(tmp_path):

@@ -230,6 +230,11 @@ def test_a_damaged_file_is_passed_over(tmp_path, at, change, cut):
     assert kept.scores().items() >= (new | others).items()
 
 
+def test_scores_that_are_not_finite_are_passed_over(tmp_path):
+    Kept(tmp_path / "a.parquet", "key").add({b"a" * 16: np.float32(np.nan), b"b" * 16: 1})
+    assert Kept(tmp_path / "b.parquet", "key").scores() == {}
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", None])
 def test_a_foreign_file_is_passed_over(tmp_path, content):
     if content is None:

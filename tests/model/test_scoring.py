@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from restage.collections.pairs import PairEncoder
+from restage.errors import InputError
 from restage.grid.settings import Compute
 from restage.model import scoring
 from restage.model.heads import load_cross_encoder, load_model
@@ -73,6 +74,24 @@ def test_what_fails_after_scoring_does_not_lose_the_scores(scorer, pairs, monkey
     monkeypatch.setattr(scoring, "score_pairs", None)
     with scorer()(*pairs) as scores:
         assert len(scores) == 60
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_that_is_not_finite_is_refused_where_it_arises(
+    scorer, pairs, tmp_path, monkeypatch, value
+):
+    def score_pairs(*arguments, **settings):
+        scores = original(*arguments, **settings)
+        if arguments[3][0] == 16:  # the second piece
+            scores[[3, 5]] = value
+        return scores
+
+    original = scoring.score_pairs
+    monkeypatch.setattr(scoring, "score_pairs", score_pairs)
+    told = rf"gives {value} for a score of 2 of 16 pairs, such as query 5 and passage 19 \(.*fp32"
+    with pytest.raises(InputError, match=told), scorer()(*pairs):
+        pass
+    assert [file.name for file in (tmp_path / "state").glob("*.npy")] == ["000000.npy"]
 
 
 def test_other_pairs_or_another_model_start_anew(scorer, pairs, tiny, stores, monkeypatch):

@@ -3,17 +3,23 @@
 docs/failures.md lists them all, with the tests that show each.
 """
 
+import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 import pytest
 
+from restage.devices import LEASES
 from restage.grid.layout import folder_name
 from tests.workflow.runs import (
     ENVIRONMENT,
@@ -27,6 +33,8 @@ from tests.workflow.runs import (
 )
 
 pytestmark = pytest.mark.failures
+KILLS = int(os.environ.get("RESTAGE_KILLS", "3"))
+MARK = "RESTAGE_TEST_IN"  # in the environment of all processes of a run
 TOKENS = f"out/stores/tokens/{folder_name('./tiny')}/collections/gazetteer"
 # Each rule's script, and what it makes, in an order in which one can be made after the other.
 ARTIFACTS = [
@@ -144,6 +152,75 @@ def test_kill_9_in_every_rule_s_job(small_grid, tmp_path):
     assert planned(folder, *targets[:-1]) == {}  # a plan is always made anew
     leftovers = [p for p in (folder / "out").rglob("*.part") if p.exists()]
     assert all(p.name.startswith(".") for p in leftovers)
+
+
+def processes_of(folder):
+    """What runs for a folder, whoever started it: by the name of the folder that it was handed."""
+    mark, found = f"{MARK}={folder}\0".encode(), []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if mark in environment.read_bytes():
+                found.append(int(environment.parent.name))
+    return found
+
+
+def kill(process, how, rng):
+    """Kill all at once, snakemake alone, or one of the processes that it has started, if any."""
+    mine = processes_of(process.args[process.args.index("--directory") + 1])
+    if how == "a child":
+        mine = [rng.choice([one for one in mine if one != process.pid] or [0])]
+    for one in [process.pid] if how == "snakemake" else filter(None, mine):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def finished_trainings(folder):
+    """When each training that ended well was made, as its manifest says, in place or kept."""
+    return {
+        (str(file).rpartition("/models/")[2], json.loads(file.read_text())["made"])
+        for place in ("manifests/models", "states/models")
+        for file in (folder / "out" / place).rglob("42.json")
+    }
+
+
+def test_kills_at_any_moment(small_grid, tmp_path, monkeypatch):
+    """RESTAGE_KILLS of them, in turn of the whole group, of snakemake alone and of one child."""
+    fakes = [f"fake-{uuid4()}" for _ in range(2)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(fakes))
+    killed, whole = (small(small_grid(tmp_path / name)) for name in ("killed", "whole"))
+    for folder in (killed, whole):
+        config = read_config(folder)
+        config["compute"] |= {"gpus_per_training": 2, "save_every_minutes": 0}
+        config["objectives"]["CL"]["max_steps"] = 20
+        write_config(folder, config)
+    begin = time.monotonic()
+    make(whole, "tables", python=sys.executable)
+    lasts, rng, ended = time.monotonic() - begin, random.Random(KILLS), set()
+    monkeypatch.setenv(MARK, str(killed))
+    for number in range(KILLS):
+        how = ("the group", "snakemake", "a child")[number % 3]
+        with running(killed, "tables") as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=rng.uniform(0.1, 0.9) * lasts)
+            kill(process, how, rng)
+            if how == "a child":
+                process.communicate()
+            process.wait()
+        for lock in (killed / ".snakemake/locks").glob("*"):
+            lock.unlink()  # as --unlock does
+        ended |= finished_trainings(killed)
+    make(killed, "tables", python=sys.executable)
+    assert content(killed / "out/tables") == content(whole / "out/tables")
+    assert planned(killed, "tables") == {}
+    assert ended <= finished_trainings(killed)  # none was repeated
+    left = [path for path in (killed / "out/states").rglob("*") if path.is_file()]
+    assert left + list((killed / "out").rglob("*.part")) == []
+    end = time.monotonic() + 60
+    while processes_of(killed) and time.monotonic() < end:  # of a job that the last kill left alone
+        time.sleep(0.1)
+    assert processes_of(killed) == []
+    for file in (LEASES / f"{fake}.0.lock" for fake in fakes):
+        file.unlink(missing_ok=True)  # no lease: nobody has locked it
 
 
 def test_two_snakemakes_at_once(small_grid, tmp_path):
@@ -275,3 +352,21 @@ def test_a_clock_that_goes_backwards(measured, tmp_path):
     for file in (folder / "out/tables").iterdir():
         os.utime(file, (past, past))
     assert "Nothing to be done" in make_copy(folder, "--dry-run")
+
+
+def test_inputs_from_the_future(measured, tmp_path):
+    """The workflow's own are mended before a job, others' are told before any job."""
+    folder, future = measured(tmp_path), time.time() + 86400
+    table = folder / "out/tables/results.csv"
+    whole = table.read_bytes()
+    os.utime(folder / "out/measures/given/mine.parquet", (future, future))
+    table.unlink()
+    make_copy(folder)
+    assert table.read_bytes() == whole and "Nothing to be done" in make_copy(folder)
+    (folder / "x.run").write_text((folder / "x.run").read_text().replace("2.0", "3.0"))
+    os.utime(folder / "x.run", (future, future))
+    process = snakemake(folder, snakefile=folder / "Snakefile")
+    [told] = [line for line in process.stdout.splitlines() if line.startswith("error: ")]
+    assert process.returncode and "x.run: is from the future" in told
+    assert "Traceback" not in process.stdout and "rule import_run" not in process.stdout
+    assert table.read_bytes() == whole

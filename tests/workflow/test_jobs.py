@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -60,8 +61,8 @@ def test_two_gpus_hold_one_job_each_and_neither_idles(small_grid, tmp_path, monk
     for name in ("CL", "KD"):
         config["objectives"][name]["max_steps"] = 60
     write_config(folder, config)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "fake-0,fake-1")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # leases of its own
+    fakes = [f"fake-{uuid4()}" for _ in range(2)]  # leases of its own
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(fakes))
     make(folder, "runs", cores=4, options=["--resources", "gpu=2"])
     leases = []
     for log in (folder / "out/logs").rglob("*.log"):
@@ -72,7 +73,7 @@ def test_two_gpus_hold_one_job_each_and_neither_idles(small_grid, tmp_path, monk
             leases.append((device, *map(pd.to_datetime, (begin, end))))
     table = pd.DataFrame(leases, columns=["device", "begin", "end"]).sort_values("begin")
     assert len(table) == 3 + 3  # trainings, scorings
-    assert set(table["device"]) == {"fake-0", "fake-1"}
+    assert set(table["device"]) == set(fakes)
     for _, held in table.groupby("device"):
         assert (held["end"].iloc[:-1].to_numpy() <= held["begin"].iloc[1:].to_numpy()).all()
     # Two trainings are ready at once; neither waits for the other's device.

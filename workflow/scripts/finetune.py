@@ -1,6 +1,6 @@
 from restage import log
 from restage.devices import leased
-from restage.grid import manifests
+from restage.grid.finished import once
 from restage.grid.settings import Compute
 from restage.model.hub import pinned
 
@@ -15,15 +15,13 @@ training = {
     "recipe": snakemake.wildcards.recipe,
     "backbone": pinned(params.backbone, inputs.get("pinned")),
     "objective": params.objective,
-    "lists": inputs.lists,
-    "queries": inputs.queries,
-    "passages": inputs.passages,
+    **{part: inputs[part] for part in ("lists", "queries", "passages")},
     "seed": int(snakemake.wildcards.seed),
     "compute": compute,
     "state": params.state,
     "events": params.events,
 }
-with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+with once(snakemake, __file__), leased(snakemake.resources.gpu, compute.jobs_per_gpu):
     # After the lease: these import torch.
     if compute.gpus_per_training > 1:
         from restage.finetune.launch import fine_tune_in_processes
@@ -34,4 +32,3 @@ with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
         from restage.finetune.loop import fine_tune
 
         fine_tune(**training)
-manifests.record(snakemake, __file__)

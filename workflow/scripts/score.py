@@ -2,7 +2,7 @@ from restage import log
 from restage.code import Code
 from restage.collections.texts import TextStore
 from restage.devices import leased
-from restage.grid import manifests
+from restage.grid.finished import once
 from restage.grid.settings import Compute
 from restage.model.kept import KeptScorer
 from restage.rerank.runs import read_run, union
@@ -13,7 +13,7 @@ inputs, rerank = snakemake.input, snakemake.params.rerank
 compute = Compute.of(snakemake.config["compute"])
 pairs = union(map(read_run, inputs.runs), rerank.depth)
 texts = TextStore(inputs.query_texts), TextStore(inputs.passage_texts)
-with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+with once(snakemake, __file__), leased(snakemake.resources.gpu, compute.jobs_per_gpu):
     scorer = KeptScorer(
         snakemake.params.kept,
         Code(snakemake.params.parsed),
@@ -26,4 +26,3 @@ with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
         state=snakemake.params.state,
     )
     score_run(pairs, snakemake.output[0], scorer, *texts)
-manifests.record(snakemake, __file__)

@@ -1,6 +1,6 @@
 from restage import log
 from restage.devices import leased
-from restage.grid import manifests
+from restage.grid.finished import once
 from restage.grid.settings import Compute
 from restage.model.hub import pinned
 from restage.ranked_lists.teacher import rescore
@@ -9,7 +9,7 @@ log.start(snakemake.log[0], f"ranked lists {snakemake.wildcards.lists}")
 inputs = snakemake.input
 taught = pinned(snakemake.params.taught, inputs.get("pinned"))
 compute = Compute.of(snakemake.config["compute"])
-with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
+with once(snakemake, __file__), leased(snakemake.resources.gpu, compute.jobs_per_gpu):
     from restage.model.scoring import Scorer
 
     scorer = Scorer(
@@ -22,4 +22,3 @@ with leased(snakemake.resources.gpu, compute.jobs_per_gpu):
         state=snakemake.params.state,
     )
     rescore(inputs.lists, snakemake.output[0], scorer, taught.depth)
-manifests.record(snakemake, __file__)

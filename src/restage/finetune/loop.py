@@ -8,9 +8,11 @@ batch's lists, and gradients are summed before the step. A killed training goes 
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from signal import SIGTERM
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -21,19 +23,19 @@ from restage.collections.pairs import PairEncoder
 from restage.collections.tokens import TokenStore
 from restage.errors import InputError
 from restage.files import complete, fingerprint
+from restage.finetune.batches import batches, epoch_of, sampler
 from restage.finetune.checkpoint import History, start_model, write_checkpoint
 from restage.finetune.rate import learning_rate
 from restage.finetune.record import Events, Row, Steps
 from restage.finetune.signals import Signals
 from restage.finetune.state import Notes, State
 from restage.finetune.step import ListLoss, accumulate_gradient
-from restage.finetune.validation import validate
+from restage.finetune.validation import Stopped, validate
 from restage.grid.settings import Backbone, Compute, Objective
 from restage.log import Progress, log
 from restage.model.device import pick_device
 from restage.model.names import load_tokenizer
 from restage.ranked_lists.sampling import VALIDATION, ListSampler, TrainingList
-from restage.ranked_lists.store import RankedLists
 
 
 def fine_tune(
@@ -60,16 +62,17 @@ def fine_tune(
         recipe: whose last stage this is.
         lists: folder with the column stores train/ and valid/.
         queries, passages: token stores that the lists' numbers refer to.
-        state: the file from which this training goes on if it is killed; removed at its end.
+        state: the file from which this training goes on if it is killed, at its end too: to be
+            removed by whoever sees that ``output`` is safe.
         events: the folder that TensorBoard reads.
 
     The checkpoint with the lowest validation loss is written; without validation lists, the last.
     The first row of training.csv, step 0, validates what the training starts from.
 
     Raises:
-        InputError: no list has a usable positive, a loss or gradient is not finite (the state
-            before that step is saved), or the disk is full.
-        SystemExit: SIGTERM or SIGINT came; the state is saved.
+        InputError: no list has a usable positive, a loss, a gradient or the weights are not finite
+            (the state before that step is saved), or the disk is full.
+        SystemExit: SIGTERM, SIGINT or SIGHUP came; the state is saved.
     """
     accelerator = _accelerator(compute.threads, compute.precision)
     tokenizer = load_tokenizer(backbone.model)
@@ -107,7 +110,6 @@ def fine_tune(
     )
     with complete(output) as part:
         write_checkpoint(part, training.best_model(), tokenizer, history)
-    file.remove()
 
 
 def _train(
@@ -117,30 +119,30 @@ def _train(
     events: str | os.PathLike,
 ) -> None:
     """Make the steps that are left, with a validation and a saved state every now and then."""
-    accelerator, objective, steps = training.accelerator, training.objective, training.steps
-    done = training.notes.step
+    accelerator, steps = training.accelerator, training.steps
+    done, size = training.notes.step, training.objective.queries_per_batch
     progress, saved = Progress(steps - done, "steps"), time.monotonic()
     with (
         Signals() as signals,
         Events(events if accelerator.is_main_process else None, done) as shown,
     ):
-        if training.held_out and not training.notes.rows:
-            shown.add(training.validate(epoch=0))
-        for step, epoch, batch in batches(train, objective.queries_per_batch, done, steps):
+        if training.is_to_validate():  # before the first step, or a signal came instead
+            shown.add(training.validate(epoch_of(done, train, size), signals))
+        for step, epoch, batch in batches(train, size, done, steps):
             if training.is_enough():
                 break
             loss = training.make_step(step, batch)
             progress.add(1, f"loss {loss:.4f}")
-            if step % objective.validate_every == 0 or step == steps:
-                shown.add(training.validate(epoch))
+            if training.is_to_validate():
+                shown.add(training.validate(epoch, signals))
             is_due = time.monotonic() - saved >= 60 * save_every_minutes
             stop, save = _in_any_process(accelerator, signals.received, is_due)
-            if stop or save:
+            if stop:
+                training.stop(stop)
+            if save:
                 training.save()
                 saved = time.monotonic()
-            if stop:
-                log.info("stopped after step %d: the same command goes on from there", step)
-                raise SystemExit(128 + stop)
+    training.save()
 
 
 class Training:
@@ -174,12 +176,23 @@ class Training:
         self.saved = self.notes.step
 
     def save(self) -> None:
-        if self.accelerator.is_main_process and self.notes.step > self.saved:
+        """Save the state, unless nothing could come of it: the weights are not finite."""
+        is_new = self.accelerator.is_main_process and self.notes.step > self.saved
+        if is_new and self._is_finite():
             scaler = self.accelerator.scaler
             notes = replace(self.notes, scaler=scaler and scaler.state_dict())
             self.state.save(self.model, self.optimizer, self.best_weights, notes)
             log.info("state saved after step %d", self.notes.step)
             self.saved = self.notes.step
+
+    def stop(self, signal: int) -> NoReturn:
+        """Save the state and end this process, as ``signal`` asks for."""
+        self.save()
+        log.info("stopped after step %d: the same command goes on from there", self.notes.step)
+        raise SystemExit(128 + signal)
+
+    def _is_finite(self) -> bool:
+        return all(bool(weights.isfinite().all()) for weights in self.model.parameters())
 
     def make_step(self, step: int, batch: list[TrainingList]) -> float:
         """One step of the optimiser, on the mean loss of the batch, which is returned.
@@ -211,16 +224,34 @@ class Training:
         scaler = self.accelerator.scaler
         return math.isfinite(norm) or (scaler is not None and scaler.get_scale() > 1)
 
-    def validate(self, epoch: int) -> Row:
+    def is_to_validate(self) -> bool:
+        """Whether the model as it is now is due to be measured, and has not been."""
+        notes = self.notes
+        if notes.rows and notes.rows[-1].step == notes.step:
+            return False
+        if not notes.step:
+            return bool(self.held_out)
+        return notes.step % self.objective.validate_every == 0 or notes.step == self.steps
+
+    def validate(self, epoch: int, signals: Signals) -> Row:
         """Add a row to training.csv; keep the weights if they are the best so far.
 
         Before the first step the row tells what the training starts from, which is never kept.
 
         Raises:
-            InputError: a held-out list's loss, score or label is not finite.
+            InputError: a held-out list's loss, score or label is not finite, or a weight.
+            SystemExit: a signal came; the state is saved, and will be validated first of all.
         """
         notes, since = self.notes, self.notes.since
-        loss, ndcg, broken = validate(self.list_loss, self.held_out)
+        if not self._is_finite():
+            raise InputError(
+                f"step {notes.step}: the weights are not finite, at learning rate {since.rate:g}; "
+                "lower the learning_rate, or set precision to fp32"
+            )
+        try:
+            loss, ndcg, broken = validate(self.list_loss, self.held_out, signals)
+        except Stopped:
+            self.stop(signals.received or SIGTERM)
         if broken:
             raise _not_finite("validation loss", notes.step, since.rate, broken)
         row = since.row(notes.step, epoch, loss, ndcg, self.accelerator.device)
@@ -251,31 +282,6 @@ class Training:
         """Return the model with the best weights, on the CPU."""
         self.model.cpu().load_state_dict(self.best_weights)
         return self.model
-
-
-def batches(
-    train: ListSampler, size: int, done: int, steps: int
-) -> Iterator[tuple[int, int, list[TrainingList]]]:
-    """Yield (step, epoch, lists) after the steps done; an epoch's last batch may be smaller."""
-    per_epoch, order_of = -(-len(train.usable) // size), None
-    for step in range(done + 1, steps + 1):
-        epoch, place = 1 + (step - 1) // per_epoch, (step - 1) % per_epoch
-        if epoch != order_of:
-            order, order_of = train.order(epoch), epoch
-        chosen = order[place * size : (place + 1) * size]
-        yield step, epoch, [train.sample(i, epoch) for i in chosen]
-
-
-def sampler(folder: Path, objective: Objective, seed: int) -> ListSampler:
-    """What samples an objective's training lists from the column store in a folder."""
-    return ListSampler(
-        RankedLists(folder),
-        objective.labels,
-        objective.list_size,
-        objective.sample_depth,
-        seed,
-        objective.negatives,
-    )
 
 
 def _accelerator(threads: int, precision: str) -> Accelerator:

@@ -4,11 +4,11 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-STOPPING = signal.SIGTERM, signal.SIGINT
+STOPPING = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
 class Signals:
-    """Within its block SIGTERM and SIGINT are noted, and passed on, instead of ending the process.
+    """Within its block what asks to stop is noted, and passed on, instead of ending the process.
 
     Attributes:
         received: the number of the last one; 0 while none came.

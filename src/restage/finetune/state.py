@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from restage.files import room_for
+from restage.files import complete
 from restage.finetune.record import Row, Steps
 from restage.log import log
 
@@ -75,19 +75,14 @@ class State:
         Raises:
             InputError: the disk is full.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
         for place, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{place}.{name}": moments[name] for name in MOMENTS}
         tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         header = {"identity": self.identity, "training": json.dumps(asdict(notes))}
-        part = self.path.with_name(f".{self.path.name}.part")
-        with room_for(self.path):
+        with complete(self.path) as part:
             save_file(tensors, part, header)
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-        os.replace(part, self.path)
 
     def load(
         self, model: torch.nn.Module, optimizer: torch.optim.Optimizer
@@ -121,9 +116,6 @@ class State:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             log.info("the saved state cannot be read (%s): starting anew", error)
             return None
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

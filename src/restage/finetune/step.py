@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from restage.collections.pairs import PairEncoder, token_budget_batches
 from restage.finetune.losses import LOSSES
+from restage.log import Progress
 from restage.model.scoring import score_batch, score_pairs
 from restage.ranked_lists.sampling import TrainingList
 
@@ -35,10 +36,11 @@ class ListLoss:
     loss: str
     tokens_per_batch: int
 
-    def scores(self, lists: Sequence[TrainingList]) -> Tensor:
+    def scores(self, lists: Sequence[TrainingList], progress: Progress | None = None) -> Tensor:
         """Scores of the lists' pairs, one list after the other: float32, shape (pairs,)."""
+        pairs, budget = pairs_of(lists), self.tokens_per_batch
         with self.accelerator.autocast():
-            return score_pairs(self.model, self.encoder, *pairs_of(lists), self.tokens_per_batch)
+            return score_pairs(self.model, self.encoder, *pairs, budget, progress)
 
     def of(self, scores: Tensor, lists: Sequence[TrainingList]) -> Tensor:
         """The loss of each list, from the scores of their pairs: shape (lists,)."""

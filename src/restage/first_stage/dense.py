@@ -65,7 +65,6 @@ class Dense(Neural):
             if self.probes:
                 vectors.write_lists(part, files, len(passages), compute.threads)
             encoding.write_ids(passages, part)
-        pieces.remove()
 
     def retrieve(
         self, index: Path, queries: "TextStore", depth: int, compute: Compute

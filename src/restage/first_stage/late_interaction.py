@@ -53,8 +53,6 @@ class LateInteraction(Neural):
             link(codec, part / codec.name)
             plaid.write_index(part, files, len(passages))
             encoding.write_ids(passages, part)
-        codec.unlink()
-        pieces.remove()
 
     def retrieve(
         self, index: Path, queries: "TextStore", depth: int, compute: Compute

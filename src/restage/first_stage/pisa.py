@@ -1,14 +1,13 @@
 """Lexical models over a PISA index, through PyTerrier's transformer interface."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from restage.errors import InputError
-from restage.files import complete
+from restage.files import complete, expect_room, probe, size
 from restage.first_stage.engine import READ, Cost, Lexical, refuse_lost
 from restage.grid.settings import Compute
 from restage.log import Progress, log, native_output_to
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from restage.collections.texts import TextStore
 
 BYTES_PER_TOKEN = 2  # as measured
+ROOM = 3  # times the texts at most, while an index is made
 QUERIES_AT_ONCE = 4096
 
 
@@ -37,11 +37,11 @@ class Pisa(Lexical):
         """Build the index of a collection, its passages streamed.
 
         Raises:
-            InputError: PISA would find too few of the collection's words.
+            InputError: PISA would find too few of the collection's words, or there is no room.
         """
         refuse_lost("pisa", passages)
-        with complete(folder) as part, native_output_to(log_file()):
-            build(part, passages, len(passages), compute)
+        with complete(folder) as part:
+            build(passages, part, folder, compute.threads)
 
     def index(
         self,
@@ -57,18 +57,29 @@ class Pisa(Lexical):
         beside links to the rest.
         """
         assert shared is not None
-        with complete(folder) as part, native_output_to(log_file()):
+        with complete(folder) as part:
             part.mkdir()
             for file in sorted(shared.iterdir()):
                 if not file.name.startswith(".snakemake"):
                     (part / file.name).symlink_to(os.path.relpath(file, folder))
-            self.add_bounds(part)
+            self.add_bounds(part, folder)
 
-    def add_bounds(self, index: Path) -> None:
-        """Have PISA add a file of the model's upper bounds, as when it first retrieves with it."""
+    def add_bounds(self, index: Path, name: Path) -> None:
+        """Have PISA add a file of the model's upper bounds, as when it first retrieves with it.
+
+        Args:
+            name: what the index is to be called.
+        """
+        from restage.children import in_a_child
+
+        in_a_child(name, self._add_bounds, index)
+        probe(index)  # PISA does not say when there was no room
+
+    def _add_bounds(self, index: Path) -> None:
         import pandas as pd
 
-        self._retriever(index, 1, 1)(pd.DataFrame({"qid": ["1"], "query": ["any"]}))
+        with native_output_to(_log_file()):
+            self._retriever(index, 1, 1)(pd.DataFrame({"qid": ["1"], "query": ["any"]}))
 
     def retrieve(
         self, index: Path, queries: "TextStore", depth: int, compute: Compute
@@ -77,7 +88,7 @@ class Pisa(Lexical):
 
         retriever = self._retriever(index, depth, compute.threads)
         runs, left, unread = [], iter(queries), list[str]()
-        with native_output_to(log_file()):
+        with native_output_to(_log_file()):
             while some := list(islice(left, QUERIES_AT_ONCE)):
                 asked = [(query, self.for_pisa(text)) for query, text in some]
                 unread += [query for query, text in asked if not READ.search(text)]
@@ -103,35 +114,53 @@ class Pisa(Lexical):
 
 
 def build(
+    passages: "TextStore",
     folder: Path,
-    texts: Iterable[tuple[str, str]],
-    count: int,
-    compute: Compute,
+    name: Path,
+    threads: int,
+    words: Callable[[str], str] = str,
     stemmer: str | None = None,
 ) -> None:
-    """Have PISA index texts with their ids; its own stemmer is Porter2.
+    """Have PISA index a text store into a folder, and see that all of it is there.
+
+    Args:
+        name: what the folder is to be called.
+        words: what PISA gets of a text.
+        stemmer: PISA's, None: its own, Porter2.
 
     Raises:
-        InputError: the index has not all of them, since PISA takes any end for the end.
+        InputError: there is no room, or PISA has left a part.
     """
+    from restage.children import in_a_child
+    from restage.first_stage import pisa_files
+
+    expect_room(name, ROOM * size(passages.folder))
+    in_a_child(name, _build, passages.folder, folder, threads, words, stemmer)
+    pisa_files.check(folder, len(passages), name)
+
+
+def _build(
+    passages: Path, folder: Path, threads: int, words: Callable[[str], str], stemmer: str | None
+) -> None:
     from pyterrier_pisa import PisaIndex
 
-    progress = Progress(count, "passages indexed")
+    from restage.collections.texts import TextStore
+
+    store = TextStore(passages)
+    progress = Progress(len(store), "passages indexed")
 
     def documents() -> Iterator[dict[str, str]]:
-        for number, (doc_id, text) in enumerate(texts, start=1):
-            yield {"docno": doc_id, "text": text}
+        for number, (doc_id, text) in enumerate(store, start=1):
+            yield {"docno": doc_id, "text": words(text)}
             if number % 1024 == 0:
                 progress.add(1024)
 
-    threads = compute.threads
     index = PisaIndex(str(folder), text_field="text", threads=threads, stemmer=stemmer)
-    index.index(documents())
-    if len(index) != count:
-        raise InputError(f"PISA indexed {len(index):,} of {count:,} passages; run again")
+    with native_output_to(_log_file()):
+        index.index(documents())
 
 
-def log_file() -> str:
+def _log_file() -> str:
     """Where PISA's own progress bars go: the job's log file, if it has one."""
     handlers = log.parent.handlers if log.parent else []
     files = [getattr(handler, "baseFilename", None) for handler in handlers]

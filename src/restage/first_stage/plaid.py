@@ -23,7 +23,7 @@ from sentence_transformers import MultiVectorEncoder
 
 from restage.collections.texts import TextStore
 from restage.errors import InputError
-from restage.files import complete
+from restage.files import complete, reserve
 from restage.first_stage import encoding
 from restage.grid.settings import Compute
 from restage.log import log
@@ -143,7 +143,7 @@ def _write_codes(folder: Path, files: Sequence[Path], size: int, passages: int) 
     offsets = np.append(0, np.cumsum(counts))
     np.save(folder / "offsets.npy", offsets)
     shape, end = (int(offsets[-1]), size), 0
-    codes = np.lib.format.open_memmap(folder / "codes.npy", "w+", np.uint8, shape)
+    codes = _mapped(folder / "codes.npy", np.uint8, shape)
     for file in files:
         made = np.load(file)["code"]
         codes[end : end + len(made)] = made
@@ -159,13 +159,20 @@ def _write_lists(folder: Path, files: Sequence[Path], codec: Codec) -> None:
     starts = np.append(0, np.cumsum(counts))
     np.save(folder / "starts.npy", starts)
     shape, free = (int(starts[-1]),), starts[:-1].copy()
-    lists = np.lib.format.open_memmap(folder / "passages.npy", "w+", np.int32, shape)
+    lists = _mapped(folder / "passages.npy", np.int32, shape)
     for centroids, passages in _centroids_of_passages(files, codec):
         counts = np.bincount(centroids, minlength=codec.nlist)
         rank = np.arange(len(centroids)) - np.repeat(np.cumsum(counts) - counts, counts)
         lists[free[centroids] + rank] = passages
         free += counts
     lists.flush()
+
+
+def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
+    """A file to fill, with all its room."""
+    made = np.lib.format.open_memmap(path, "w+", kind, shape)
+    reserve(path)
+    return made
 
 
 def _centroids_of_passages(

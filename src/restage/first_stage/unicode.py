@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from restage.errors import InputError
 from restage.files import complete
 from restage.first_stage.engine import Cost
-from restage.first_stage.pisa import BYTES_PER_TOKEN, Pisa, build, log_file
+from restage.first_stage.pisa import BYTES_PER_TOKEN, Pisa, build
 from restage.grid.settings import Compute
-from restage.log import native_output_to
 
 if TYPE_CHECKING:
     from restage.collections.texts import TextStore
@@ -64,10 +63,13 @@ class Unicode(Pisa):
         if not any(self.words(text) for _, text in passages):
             name = passages.folder.name
             raise InputError(f"{name}: no passage has a word; nothing could be found in it")
-        texts = ((id, " ".join(self.words(text, singles=True))) for id, text in passages)
-        with complete(folder) as part, native_output_to(log_file()):
-            build(part, texts, len(passages), compute, stemmer="none")
-            self.add_bounds(part)
+        with complete(folder) as part:
+            build(passages, part, folder, compute.threads, self.of_passage, stemmer="none")
+            self.add_bounds(part, folder)
+
+    def of_passage(self, text: str) -> str:
+        """The text of a passage as PISA gets it."""
+        return " ".join(self.words(text, singles=True))
 
     def for_pisa(self, query: str) -> str:
         return " ".join(self.words(query))
@@ -82,7 +84,7 @@ class Unicode(Pisa):
             found, pairs = ASCII_WORD.findall(text.lower()), list[str]()
         else:
             found, pairs = _split(self._folded(text), singles)
-        return [*map(_escaped, self._stems(found)), *map(_escaped, pairs)]
+        return [*map(_escaped, _stems(self.language)(found)), *map(_escaped, pairs)]
 
     def _folded(self, text: str) -> str:
         text = unicodedata.normalize("NFKC", text).translate(UNSEEN)
@@ -90,13 +92,14 @@ class Unicode(Pisa):
             text = text.replace("\u0130", "i").replace("I", "\u0131")
         return text.casefold()
 
-    @cached_property
-    def _stems(self) -> Callable[[list[str]], list[str]]:
-        if self.language is None:
-            return list
-        import Stemmer
 
-        return Stemmer.Stemmer(self.language, 0).stemWords  # its cache takes longer than stems
+@cache
+def _stems(language: str | None) -> Callable[[list[str]], list[str]]:
+    if language is None:
+        return list
+    import Stemmer
+
+    return Stemmer.Stemmer(language, 0).stemWords  # its cache takes longer than stems
 
 
 def _split(text: str, singles: bool) -> tuple[list[str], list[str]]:

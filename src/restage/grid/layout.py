@@ -84,9 +84,10 @@ class Output(str):
     @property
     def state(self) -> "Output":
         """What a killed job goes on from; outside the output, which Snakemake removes then."""
-        return Output(f"<results>/states/{self.job}")
+        return Output(f"{STATES}/{self.job}")
 
 
+STATES = Output("<results>/states")
 MANIFESTS = Output("<results>/manifests")
 MANIFEST = Output("<results>/manifests/{path}.json")
 SEEN = Output("<results>/manifests/.seen.json")  # the content of large files

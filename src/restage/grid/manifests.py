@@ -15,12 +15,14 @@ from typing import Any, Protocol
 
 from restage import log, versions
 from restage.code import Code
+from restage.errors import InputError
 from restage.files import complete, digest, files_in, size
+from restage.grid import times
 from restage.grid.layout import MANIFEST, PARSED, SEEN, Roots
 
 # What decides nothing of an output, or is in its settings.
 SILENT = ["restage.grid", "restage.log", "restage.errors", "restage.devices"]
-SILENT += ["restage.code", "restage.versions"]
+SILENT += ["restage.children", "restage.code", "restage.processes", "restage.versions"]
 LARGE = 1 << 20  # bytes
 
 Inputs = dict[str, dict[str, str | None]]  # of each input by its name: content by path
@@ -90,10 +92,29 @@ def record(job: Job, script: str) -> None:
 
     Args:
         script: the file that it is, where the workflow has it.
+
+    Raises:
+        InputError: a file that it was made from lies in the future, or it is gone already.
     """
-    roots = Roots.of(job.config["results"], job.config["study"])
+    made, roots = about(job, script), roots_of(job)
+    for output in map(str, job.output):
+        if not Path(output).exists():
+            raise InputError(f"{output}: was removed: another run of the workflow makes it anew")
+        one = replace(made, sha256=digest(output), size=size(output))
+        one.write(manifest_of(roots, output))
+    # Where a clock was set back meanwhile, Snakemake would remove what is older than its inputs.
+    times.mend(job.input, roots)
+
+
+def roots_of(job: Job) -> Roots:
+    return Roots.of(job.config["results"], job.config["study"])
+
+
+def about(job: Job, script: str) -> Manifest:
+    """The manifest of what a job makes now, but for what tells the output itself."""
     params, (cpu_seconds, memory_mb) = dict(job.params.items()), _used()
-    made = Manifest(
+    roots = roots_of(job)
+    return Manifest(
         rule=job.rule,
         wildcards=dict(job.wildcards.items()),
         study=job.config["study"],
@@ -110,9 +131,6 @@ def record(job: Job, script: str) -> None:
         cpu_seconds=cpu_seconds,
         memory_mb=memory_mb,
     )
-    for output in map(str, job.output):
-        one = replace(made, sha256=digest(output), size=size(output))
-        one.write(manifest_of(roots, output))
 
 
 def read_manifests(folder: str | os.PathLike) -> dict[str, Manifest]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from restage.errors import InputError
+from restage.grid import times
 from restage.grid.layout import MANIFESTS
 from restage.grid.manifests import Contents, Inputs, Manifest, manifest_of, read_manifests
 
@@ -278,45 +280,30 @@ class Standing:
                 )
 
     def settle(self) -> None:
-        """Make no output that is known to fit older than what it was made from.
+        """Make no output that is known to fit older than what it was made from, or from the future.
 
-        Copies have the time of copying, and a file that is written anew may have the same bytes.
+        Clocks are set back, copies have the time of copying, and a file that is written anew may
+        have the same bytes.
         """
         there = (made for made in self.outputs.values() if Path(made.path).exists())
         fits = {made.path: made for made in there if made.certain}
-        times: dict[str, int] = {}
+        known: dict[str, int] = {}
+        now = time.time_ns()
 
         def settled(path: str) -> int:
-            if path not in times:
-                times[path] = _time(path)
+            if path not in known:
+                known[path] = times.time_of(path)
                 if made := fits.get(path):
                     newest = max(map(settled, made.needs.paths), default=0)
-                    if times[path] < newest:
-                        _set_time(path, newest)
+                    wanted = max(newest, min(known[path], now))
+                    if known[path] != wanted:
+                        times.set_time(path, wanted)
                         os.utime(manifest_of(self.roots, path))
-                        times[path] = newest
-            return times[path]
+                        known[path] = wanted
+            return known[path]
 
         for path in fits:
             settled(path)
-
-
-def _time(path: str) -> int:
-    """When Snakemake takes a file or folder to be made (ns); 0: it is not there."""
-    try:
-        return _carrier(path).stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
-
-
-def _set_time(path: str, time: int) -> None:
-    os.utime(_carrier(path), ns=(time, time))
-
-
-def _carrier(path: str) -> Path:
-    """What carries the time of a file or a folder."""
-    mark = Path(path, ".snakemake_timestamp")
-    return mark if Path(path).is_dir() and mark.exists() else Path(path)
 
 
 def _some(names: list[str], joint: str = ", ") -> str:

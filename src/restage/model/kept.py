@@ -76,7 +76,7 @@ class Kept:
             if about[b"key"].decode() != self.key:
                 return {}
             pairs, scores = table["pair"].to_pylist(), table["score"].to_numpy()
-            if about[b"seal"].decode() == _seal(pairs, scores):
+            if about[b"seal"].decode() == _seal(pairs, scores) and np.isfinite(scores).all():
                 return dict(zip(pairs, scores, strict=True))
         except BROKEN:
             pass

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from restage.collections.pairs import PairEncoder, same_length_batches, token_budget_batches
 from restage.collections.tokens import TokenStore
+from restage.errors import InputError
 from restage.files import fingerprint
 from restage.grid.settings import Compute
 from restage.log import Progress
@@ -110,6 +111,9 @@ class Scorer:
         """Give the scores of pairs of query and passage numbers: float32, shape (pairs,).
 
         What was saved for a resume is removed when the block ends well.
+
+        Raises:
+            InputError: a score is not finite, or the disk is full.
         """
         files = [Path(store, "offsets.npy") for store in self.stores]
         files += Path(model_folder(self.model)).glob("*.safetensors")
@@ -142,9 +146,25 @@ class Scorer:
             some = queries[pairs], passages[pairs]
             with autocast(device, self.compute.precision):
                 scores = score_pairs(model, encoder, *some, budget, progress, apart=True)
-                return scores.cpu().numpy()
+            return self._finite(scores.cpu().numpy(), *some)
 
         return piece
+
+    def _finite(self, scores: np.ndarray, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """The scores as they are.
+
+        Raises:
+            InputError: one is not finite.
+        """
+        broken = np.flatnonzero(~np.isfinite(scores))
+        if len(broken):
+            first = broken[0]
+            raise InputError(
+                f"{self.model}: gives {scores[first]} for a score of {len(broken):,} of "
+                f"{len(scores):,} pairs, such as query {queries[first]} and passage "
+                f"{passages[first]} (their numbers from 0); set precision to fp32, or train it anew"
+            )
+        return scores
 
     def _encoder(self) -> PairEncoder:
         tokenizer, segment_ids = load_tokenizer(self.model), self.segment_ids
