@@ -15,7 +15,17 @@ from restage.grid import layout
 ROOT = Path(__file__).parents[1]
 
 # A room may import those before it and the ground floor, which uses none of them.
-GROUND = {"code", "devices", "errors", "files", "log", "pieces", "versions"}
+GROUND = {
+    "code",
+    "compressed",
+    "devices",
+    "errors",
+    "files",
+    "log",
+    "pieces",
+    "trec_rows",
+    "versions",
+}
 ROOMS = ["grid", "collections", "model", "ranked_lists", "first_stage", "finetune", "rerank"]
 ROOMS += ["evaluate", "report", "demo"]
 ENTRY = "restage.pyterrier"  # like a script: it uses the rooms, and nothing uses it

@@ -9,11 +9,11 @@ log.start(snakemake.log[0], "run " + "/".join(snakemake.wildcards))
 inputs, params = snakemake.input, snakemake.params
 run, counts = imported_run(
     inputs.run,
-    pd.read_parquet(inputs.qrels)["query_id"].unique(),
+    pd.read_parquet(inputs.qrels),
     params.depth,
     passages=TextStore(inputs.passages) if inputs.passages else None,
     own=not params.leave_out_own,
 )
-log.log.info("%s", ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+log.log.info("%s", ", ".join(f"{count:,} {what}" for what, count in counts.items() if count))
 write_run(snakemake.output[0], run, tag=snakemake.wildcards.first_stage)
 manifests.record(snakemake, __file__)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from restage.compressed import BLOCK_BYTES, decompressed, whole
 from restage.errors import InputError
 from restage.grid.settings import File
-from restage.ranked_lists.compressed import BLOCK_BYTES, decompressed, whole
 from restage.ranked_lists.list_format import ListFormat
 
 if TYPE_CHECKING:

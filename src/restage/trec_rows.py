@@ -1,0 +1,208 @@
+"""The lines of TREC runs, ``query Q0 passage rank score tag``: one reader of all that users give.
+
+First stages and training lists are read by it, so that what the one takes, the other takes. Files
+are plain, gzip or zstd. Columns are separated by blanks and tabs, mixed as one likes. Empty lines,
+blanks around a line, byte order marks and the line ends of any system are no part of a run. Ranks
+are whole numbers, perhaps written as 1.0. All else is refused with its line.
+
+Two columns name an order, and trec_eval knows the scores alone. So the order is that of the scores,
+and ranks that contradict it are refused: it may be they that are right, as where scores are
+distances. Ranks that say nothing, such as 0 on each line, contradict nothing.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from restage.compressed import BLOCK_BYTES, decompressed
+from restage.errors import InputError
+
+FORM = "'query Q0 passage rank score tag'"
+MARK = b"\xef\xbb\xbf"
+NUMBER = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf(inity)?)", re.IGNORECASE)
+LARGEST = float(np.finfo(np.float32).max)  # trec_eval keeps scores in single precision
+COLUMNS = ["query", "q0", "passage", "rank", "score", "tag"]
+TYPES = {"query": pa.string(), "passage": pa.string(), "rank": pa.float64(), "score": pa.float64()}
+CONVERSION = pa.csv.ConvertOptions(include_columns=list(TYPES), column_types=TYPES, null_values=[])
+
+
+def read_rows(path: str | os.PathLike) -> Iterator[pa.RecordBatch]:
+    """Stream the lines of a run as columns query, passage, rank and score, block by block.
+
+    Memory is bounded by the block, not by the run.
+
+    Raises:
+        InputError: with file and line: a line that is not six columns with a whole rank, a score
+            that is finite in single precision and two ids that a run can carry; a file that is
+            empty, truncated or not UTF-8.
+    """
+    before, empty = 0, True
+    for block in _blocks(path):
+        rows = _parsed(block)
+        if rows is None:
+            lines = block.splitlines()
+            rows = _parsed_by_line(path, lines, before)
+            before += len(lines)
+        else:
+            before += rows.num_rows
+        if rows.num_rows:
+            empty = False
+            yield rows
+    if empty:
+        raise InputError(f"{path}: the file is empty; it should be a TREC run")
+
+
+def ranked(
+    path: str | os.PathLike, rows: pa.RecordBatch | pa.Table, owner: np.ndarray, before: int = 0
+) -> np.ndarray | None:
+    """Return the order of rows by owner, then by score, equal scores by rank; None: it is theirs.
+
+    Args:
+        owner: a number per row, equal where the query is.
+        before: how many rows of the file come before these.
+
+    Raises:
+        InputError: with file and line: ranks name another order than scores.
+    """
+    rank, score = rows["rank"].to_numpy(), rows["score"].to_numpy().astype(np.float32)
+    steps = np.diff(owner)
+    wrong = (steps == 0) & ((np.diff(rank) < 0) | (np.diff(score) > 0))
+    if not (wrong | (steps < 0)).any():  # nearly always, and to see that is much faster
+        return None
+    order = np.lexsort((rank, -score, owner))
+    falls = (np.diff(owner[order]) == 0) & (np.diff(rank[order]) < 0)
+    if falls.any():
+        place = int(np.argmax(falls))
+        better, worse = order[place : place + 2].tolist()
+        raise _at_odds(path, rows, better, worse, before)
+    return order
+
+
+def _at_odds(
+    path: str | os.PathLike, rows: pa.RecordBatch | pa.Table, better: int, worse: int, before: int
+) -> InputError:
+    query, rank, score = (rows[name] for name in ("query", "rank", "score"))
+    return InputError(
+        f"{path}:{line_of(path, before + better)}: query {query[better]}: rank "
+        f"{rank[better].as_py():.15g} has a higher score ({score[better].as_py():.9g}) than rank "
+        f"{rank[worse].as_py():.15g} ({score[worse].as_py():.9g}), so that "
+        "one column is wrong; number the ranks anew by score, or negate scores that are distances"
+    )
+
+
+def line_of(path: str | os.PathLike, row: int) -> int:
+    """Return the number of the line that a row of a file, counted from 0, stands on."""
+    lines = (line for block in _blocks(path) for line in block.splitlines())
+    filled = (number for number, line in enumerate(lines, start=1) if _stripped(line))
+    return next(islice(filled, row, None))
+
+
+def _blocks(path: str | os.PathLike) -> Iterator[bytes]:
+    """Blocks of whole lines."""
+    buffer, kept = bytearray(BLOCK_BYTES), 0
+    with decompressed(path) as file:
+        while count := file.readinto(memoryview(buffer)[kept:]):
+            full = kept + count
+            end = buffer.rfind(b"\n", 0, full) + 1
+            if end:
+                yield bytes(memoryview(buffer)[:end])
+            elif full == len(buffer):  # a line longer than that
+                buffer = buffer + bytearray(len(buffer))
+            kept = full - end
+            buffer[:kept] = buffer[end:full]
+    if kept:
+        yield bytes(memoryview(buffer)[:kept])
+
+
+def _parsed(block: bytes) -> pa.RecordBatch | None:
+    """The rows of a block that is written plainly, by far the fastest way; None: it is not."""
+    blanks, tabs = b" " in block, b"\t" in block
+    if b"\0" in block or MARK in block or (blanks and (tabs or _has_wide_blanks(block))):
+        return None
+    try:
+        (rows,) = pa.csv.read_csv(
+            pa.py_buffer(block),
+            pa.csv.ReadOptions(column_names=COLUMNS, block_size=len(block) + 1),
+            pa.csv.ParseOptions(
+                delimiter=" " if blanks else "\t",
+                quote_char=False,
+                double_quote=False,
+                ignore_empty_lines=False,
+            ),
+            CONVERSION,
+        ).to_batches()
+    except pa.ArrowInvalid:
+        return None
+    shortest = pc.min(pc.min_element_wise(*map(pc.binary_length, (rows["query"], rows["passage"]))))
+    rank, score = rows["rank"].to_numpy(), rows["score"].to_numpy()
+    whole = (np.trunc(rank) == rank) & (np.abs(rank) < np.inf)
+    fine = shortest.as_py() > 0 and whole.all() and (np.abs(score) <= LARGEST).all()
+    return rows if fine else None
+
+
+def _has_wide_blanks(block: bytes) -> bool:
+    """Whether a blank stands beside another one, or begins or ends a line."""
+    characters = np.frombuffer(block, np.uint8)
+    blank, white = characters == 32, characters <= 32
+    return bool((blank[1:] & white[:-1]).any() or (blank[:-1] & white[1:]).any())
+
+
+def _parsed_by_line(path: str | os.PathLike, lines: list[bytes], before: int) -> pa.RecordBatch:
+    rows = []
+    for number, line in enumerate(lines, start=before + 1):
+        try:
+            if filled := _stripped(line):
+                rows.append(_row(filled))
+        except ValueError as error:
+            text = line[:80].decode(errors="replace")
+            raise InputError(
+                f"{path}:{number}: {error}: {text!r}; mend or remove the line"
+            ) from None
+    columns = zip(*rows, strict=True) if rows else [()] * len(TYPES)
+    arrays = [pa.array(c, t) for c, t in zip(columns, TYPES.values(), strict=True)]
+    return pa.record_batch(arrays, names=list(TYPES))
+
+
+def _stripped(line: bytes) -> bytes:
+    """A line without what is no part of it; empty where there is nothing else."""
+    line = line.removeprefix(MARK).strip(b" ")
+    return line if line.strip(b"\t ") else b""
+
+
+def _row(line: bytes) -> tuple[str, str, float, float]:
+    """A line's query, passage, rank and score; a ValueError says what is wrong with it."""
+    query, _, passage, rank, score, _ = _columns(line)
+    if float(rank) % 1 != 0:
+        raise ValueError("the rank is no whole number")
+    if not abs(float(score)) <= LARGEST:
+        raise ValueError("the score is no finite number in single precision")
+    return _id(query), _id(passage), float(rank), float(score)
+
+
+def _columns(line: bytes) -> list[bytes]:
+    """A line's columns: tabs separate them if there are five, and else blanks do as well.
+
+    For a tag may have blanks in it; and an id that has is refused, not cut in two.
+    """
+    at_tabs = [column.strip(b" ") for column in line.split(b"\t")]
+    for columns in (at_tabs, line.replace(b"\t", b" ").split()):
+        if len(columns) == len(COLUMNS) and all(map(NUMBER.fullmatch, columns[3:5])):
+            return columns
+    raise ValueError(f"not {FORM}")
+
+
+def _id(text: bytes) -> str:
+    if not text:
+        raise ValueError("an id is empty")
+    if re.search(rb"[ \0]", text):
+        raise ValueError("an id has a blank or a NUL in it, which no run can carry")
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
