@@ -22,7 +22,7 @@ ZIP = re.compile(rb"PK(\x03\x04|\x05\x06)")
 
 # What gzip, zstd, and zip with its encryption and its many methods of compression raise.
 UNREADABLE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, lzma.LZMAError)
-UNREADABLE += (zipfile.BadZipFile, struct.error, NotImplementedError, RuntimeError)
+UNREADABLE += (zipfile.BadZipFile, struct.error, NotImplementedError, RuntimeError, ValueError)
 
 
 @contextmanager
@@ -46,7 +46,8 @@ def _opened(path: str | os.PathLike) -> io.BufferedIOBase:
     if begins(path, ZSTD):
         import pyarrow as pa  # here, for it takes a while
 
-        return pa.input_stream(str(path), compression="zstd")
+        # Arrow's streams know no lines.
+        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"), BLOCK_BYTES)
     return gzip.open(path) if begins(path, GZIP) else open(path, "rb")
 
 
@@ -59,6 +60,8 @@ def whole(path: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
+    except InputError:
+        raise
     except UNREADABLE as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
