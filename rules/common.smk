@@ -11,6 +11,7 @@ from snakemake.iocontainers import Wildcards
 from restage.code import Code
 from restage.errors import InputError
 from restage.first_stage import ENGINES
+from restage.grid.checks import told
 from restage.grid.grid import Model
 from restage.grid.load import load
 from restage.grid.machine import on_hub
@@ -32,6 +33,9 @@ except InputError as error:
     # Snakemake would put its own lines around an exception; this prints the one line.
     sys.exit(f"error: {error}")
 config.update(_complete)
+if workflow.is_main_process:
+    for line in told(grid):
+        print(f"note: {line}", file=sys.stderr)
 
 
 def named(names):
