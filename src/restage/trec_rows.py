@@ -43,10 +43,10 @@ def read_rows(path: str | os.PathLike) -> Iterator[pa.RecordBatch]:
             empty, truncated or not UTF-8.
     """
     before, empty = 0, True
-    for block in _blocks(path):
-        rows = _parsed(block)
+    for buffer, end in _blocks(path):
+        rows = _parsed(buffer, end)
         if rows is None:
-            lines = block.splitlines()
+            lines = buffer[:end].splitlines()
             rows = _parsed_by_line(path, lines, before)
             before += len(lines)
         else:
@@ -98,37 +98,38 @@ def _at_odds(
 
 def line_of(path: str | os.PathLike, row: int) -> int:
     """Return the number of the line that a row of a file, counted from 0, stands on."""
-    lines = (line for block in _blocks(path) for line in block.splitlines())
+    lines = (line for buffer, end in _blocks(path) for line in buffer[:end].splitlines())
     filled = (number for number, line in enumerate(lines, start=1) if _stripped(line))
     return next(islice(filled, row, None))
 
 
-def _blocks(path: str | os.PathLike) -> Iterator[bytes]:
-    """Blocks of whole lines."""
+def _blocks(path: str | os.PathLike) -> Iterator[tuple[bytearray, int]]:
+    """Blocks of whole lines: what holds them, until the next are asked for, and where they end."""
     buffer, kept = bytearray(BLOCK_BYTES), 0
     with decompressed(path) as file:
         while count := file.readinto(memoryview(buffer)[kept:]):
             full = kept + count
             end = buffer.rfind(b"\n", 0, full) + 1
             if end:
-                yield bytes(memoryview(buffer)[:end])
+                yield buffer, end
             elif full == len(buffer):  # a line longer than that
                 buffer = buffer + bytearray(len(buffer))
             kept = full - end
             buffer[:kept] = buffer[end:full]
     if kept:
-        yield bytes(memoryview(buffer)[:kept])
+        yield buffer, kept
 
 
-def _parsed(block: bytes) -> pa.RecordBatch | None:
+def _parsed(buffer: bytearray, end: int) -> pa.RecordBatch | None:
     """The rows of a block that is written plainly, by far the fastest way; None: it is not."""
-    blanks, tabs = b" " in block, b"\t" in block
-    if b"\0" in block or MARK in block or (blanks and (tabs or _has_wide_blanks(block))):
+    text = memoryview(buffer)[:end]
+    blanks, tabs, nul, mark = (buffer.find(c, 0, end) >= 0 for c in (b" ", b"\t", b"\0", MARK[:1]))
+    if nul or mark or (blanks and (tabs or _has_wide_blanks(text))):
         return None
     try:
         (rows,) = pa.csv.read_csv(
-            pa.py_buffer(block),
-            pa.csv.ReadOptions(column_names=COLUMNS, block_size=len(block) + 1),
+            pa.py_buffer(text),
+            pa.csv.ReadOptions(column_names=COLUMNS, block_size=end + 1),
             pa.csv.ParseOptions(
                 delimiter=" " if blanks else "\t",
                 quote_char=False,
@@ -141,19 +142,18 @@ def _parsed(block: bytes) -> pa.RecordBatch | None:
         return None
     shortest = pc.min(pc.min_element_wise(*map(pc.binary_length, (rows["query"], rows["passage"]))))
     rank, score = rows["rank"].to_numpy(), rows["score"].to_numpy()
-    whole = (np.trunc(rank) == rank) & (np.abs(rank) < np.inf)
-    fine = shortest.as_py() > 0 and whole.all() and (np.abs(score) <= LARGEST).all()
-    return rows if fine else None
+    finite = max(rank.max(), -rank.min()) < np.inf and max(score.max(), -score.min()) <= LARGEST
+    return rows if shortest.as_py() and finite and (np.trunc(rank) == rank).all() else None
 
 
-def _has_wide_blanks(block: bytes) -> bool:
+def _has_wide_blanks(text: memoryview) -> bool:
     """Whether a blank stands beside another one, or begins or ends a line."""
-    characters = np.frombuffer(block, np.uint8)
+    characters = np.frombuffer(text, np.uint8)
     blank, white = characters == 32, characters <= 32
     return bool((blank[1:] & white[:-1]).any() or (blank[:-1] & white[1:]).any())
 
 
-def _parsed_by_line(path: str | os.PathLike, lines: list[bytes], before: int) -> pa.RecordBatch:
+def _parsed_by_line(path: str | os.PathLike, lines: list[bytearray], before: int) -> pa.RecordBatch:
     rows = []
     for number, line in enumerate(lines, start=before + 1):
         try:
@@ -169,7 +169,7 @@ def _parsed_by_line(path: str | os.PathLike, lines: list[bytes], before: int) ->
     return pa.record_batch(arrays, names=list(TYPES))
 
 
-def _stripped(line: bytes) -> bytes:
+def _stripped(line: bytes | bytearray) -> bytes:
     """A line without what is no part of it; empty where there is nothing else."""
     line = line.removeprefix(MARK).strip(b" ")
     return line if line.strip(b"\t ") else b""
