@@ -44,13 +44,13 @@ def read_rows(path: str | os.PathLike) -> Iterator[pa.RecordBatch]:
     """
     before, empty = 0, True
     for buffer, end in _blocks(path):
-        rows = _parsed(buffer, end)
+        rows = _plain(buffer, end)
+        lines = buffer[:end].splitlines() if rows is None else []
         if rows is None:
-            lines = buffer[:end].splitlines()
-            rows = _parsed_by_line(path, lines, before)
-            before += len(lines)
-        else:
-            before += rows.num_rows
+            rows = _tidied(lines)
+        if rows is None:
+            rows = _line_by_line(path, lines, before)
+        before += len(lines) or rows.num_rows
         if rows.num_rows:
             empty = False
             yield rows
@@ -120,21 +120,37 @@ def _blocks(path: str | os.PathLike) -> Iterator[tuple[bytearray, int]]:
         yield buffer, kept
 
 
-def _parsed(buffer: bytearray, end: int) -> pa.RecordBatch | None:
+def _plain(buffer: bytearray, end: int) -> pa.RecordBatch | None:
     """The rows of a block that is written plainly, by far the fastest way; None: it is not."""
     text = memoryview(buffer)[:end]
     blanks, tabs, nul, mark = (buffer.find(c, 0, end) >= 0 for c in (b" ", b"\t", b"\0", MARK[:1]))
     if nul or mark or (blanks and (tabs or _has_wide_blanks(text))):
         return None
+    return _parsed(text, " " if blanks else "\t")
+
+
+def _has_wide_blanks(text: memoryview) -> bool:
+    """Whether a blank stands beside another one, or begins or ends a line."""
+    characters = np.frombuffer(text, np.uint8)
+    blank, white = characters == 32, characters <= 32
+    return bool((blank[1:] & white[:-1]).any() or (blank[:-1] & white[1:]).any())
+
+
+def _tidied(lines: list[bytearray]) -> pa.RecordBatch | None:
+    """The rows of lines that are right, if not written plainly; None: one may be wrong."""
+    text = b"\n".join(filter(None, (b"\t".join(_columns(_stripped(line))) for line in lines)))
+    rows = _parsed(text, "\t") if text and b"\0" not in text else None
+    ids = (rows["query"], rows["passage"]) if rows else ()
+    return None if any(pc.any(pc.match_substring(column, " ")).as_py() for column in ids) else rows
+
+
+def _parsed(text: bytes | memoryview, delimiter: str) -> pa.RecordBatch | None:
     try:
         (rows,) = pa.csv.read_csv(
             pa.py_buffer(text),
-            pa.csv.ReadOptions(column_names=COLUMNS, block_size=end + 1),
+            pa.csv.ReadOptions(column_names=COLUMNS, block_size=len(text) + 1),
             pa.csv.ParseOptions(
-                delimiter=" " if blanks else "\t",
-                quote_char=False,
-                double_quote=False,
-                ignore_empty_lines=False,
+                delimiter=delimiter, quote_char=False, double_quote=False, ignore_empty_lines=False
             ),
             CONVERSION,
         ).to_batches()
@@ -146,14 +162,7 @@ def _parsed(buffer: bytearray, end: int) -> pa.RecordBatch | None:
     return rows if shortest.as_py() and finite and (np.trunc(rank) == rank).all() else None
 
 
-def _has_wide_blanks(text: memoryview) -> bool:
-    """Whether a blank stands beside another one, or begins or ends a line."""
-    characters = np.frombuffer(text, np.uint8)
-    blank, white = characters == 32, characters <= 32
-    return bool((blank[1:] & white[:-1]).any() or (blank[:-1] & white[1:]).any())
-
-
-def _parsed_by_line(path: str | os.PathLike, lines: list[bytearray], before: int) -> pa.RecordBatch:
+def _line_by_line(path: str | os.PathLike, lines: list[bytearray], before: int) -> pa.RecordBatch:
     rows = []
     for number, line in enumerate(lines, start=before + 1):
         try:
@@ -169,20 +178,10 @@ def _parsed_by_line(path: str | os.PathLike, lines: list[bytearray], before: int
     return pa.record_batch(arrays, names=list(TYPES))
 
 
-def _stripped(line: bytes | bytearray) -> bytes:
+def _stripped(line: bytearray) -> bytes:
     """A line without what is no part of it; empty where there is nothing else."""
-    line = line.removeprefix(MARK).strip(b" ")
-    return line if line.strip(b"\t ") else b""
-
-
-def _row(line: bytes) -> tuple[str, str, float, float]:
-    """A line's query, passage, rank and score; a ValueError says what is wrong with it."""
-    query, _, passage, rank, score, _ = _columns(line)
-    if float(rank) % 1 != 0:
-        raise ValueError("the rank is no whole number")
-    if not abs(float(score)) <= LARGEST:
-        raise ValueError("the score is no finite number in single precision")
-    return _id(query), _id(passage), float(rank), float(score)
+    text = bytes(line).removeprefix(MARK).strip(b" ")
+    return text if text.strip(b"\t ") else b""
 
 
 def _columns(line: bytes) -> list[bytes]:
@@ -190,11 +189,21 @@ def _columns(line: bytes) -> list[bytes]:
 
     For a tag may have blanks in it; and an id that has is refused, not cut in two.
     """
-    at_tabs = [column.strip(b" ") for column in line.split(b"\t")]
-    for columns in (at_tabs, line.replace(b"\t", b" ").split()):
-        if len(columns) == len(COLUMNS) and all(map(NUMBER.fullmatch, columns[3:5])):
-            return columns
-    raise ValueError(f"not {FORM}")
+    columns = [column.strip(b" ") for column in line.split(b"\t")]
+    return columns if len(columns) == len(COLUMNS) else line.split()
+
+
+def _row(line: bytes) -> tuple[str, str, float, float]:
+    """A line's query, passage, rank and score; a ValueError says what is wrong with it."""
+    columns = _columns(line)
+    if len(columns) != len(COLUMNS) or not all(map(NUMBER.fullmatch, columns[3:5])):
+        raise ValueError(f"not {FORM}")
+    query, _, passage, rank, score, _ = columns
+    if float(rank) % 1 != 0:
+        raise ValueError("the rank is no whole number")
+    if not abs(float(score)) <= LARGEST:
+        raise ValueError("the score is no finite number in single precision")
+    return _id(query), _id(passage), float(rank), float(score)
 
 
 def _id(text: bytes) -> str:
