@@ -108,13 +108,9 @@ def test_an_id_that_a_run_cannot_carry_is_refused(path, bad):
     assert not path.exists()
 
 
-def judged(*pairs):
-    return pd.DataFrame([(*pair, 1) for pair in pairs], columns=["query_id", "doc_id", "relevance"])
-
-
 def test_imports_what_is_known(path, store):
     path.write_text("q Q0 x 1 4 t\nq Q0 a 2 3 t\nq Q0 b 3 2 t\nother Q0 a 1 1 t\n")
-    run, counts = imported_run(path, judged(("q", "a"), ("unseen", "a")), depth=1)
+    run, counts = imported_run(path, ["q", "unseen"], depth=1)
     assert rows(run) == [("q", "x", 4.0)]
     assert counts == {
         "lines kept": 1,
@@ -122,39 +118,30 @@ def test_imports_what_is_known(path, store):
         "lines of unknown passages": 0,
         "lines of a query's own passage": 0,
         "lines below the depth of 1": 2,
-        "judged queries without a line": 1,
+        "queries without a line": 1,
     }
-    qrels, texts = judged(("q", "a")), store([("a", ""), ("b", "")])
-    run, counts = imported_run(path, qrels, depth=1, passages=texts)
+    texts = store([("a", ""), ("b", "")])
+    run, counts = imported_run(path, iter(["q"]), depth=1, passages=texts)
     assert rows(run) == [("q", "a", 3.0)]
     assert counts["lines of unknown passages"] == 1
     with pytest.raises(InputError, match="none of its queries"):
-        imported_run(path, judged(("elsewhere", "a")), depth=1)
+        imported_run(path, ["elsewhere"], depth=1)
     with pytest.raises(InputError, match="none of its passages"):
-        imported_run(path, qrels, depth=1, passages=store([("elsewhere", "")]))
+        imported_run(path, ["q"], depth=1, passages=store([("elsewhere", "")]))
 
 
 def test_an_imported_run_is_cut_by_what_is_measured(path):
     path.write_text("q Q0 a 0 1 t\nq Q0 b 0 2 t\nq Q0 c 0 2 t\nq Q0 d 0 3 t\n")
-    run, _ = imported_run(path, judged(("q", "a")), depth=2)
+    run, _ = imported_run(path, ["q"], depth=2)
     assert rows(run) == [("q", "d", 3.0), ("q", "c", 2.0)]
-
-
-def test_a_run_without_a_judged_passage_is_told(path, caplog):
-    path.write_text("q Q0 a 1 4 t\nq Q0 b 2 3 t\n")
-    imported_run(path, judged(("q", "b")), depth=1)
-    assert not caplog.records
-    imported_run(path, judged(("q", "D-a"), ("p", "a")), depth=1)
-    assert "some.run: none of the passages that are judged, such as 'D-a'" in caplog.text
 
 
 def test_a_query_s_own_passage_is_left_out_before_the_run_is_cut(path):
     run = frame(("a", "b", 3.0), ("a", "a", 2.0), ("a", "c", 1.0), ("b", "a", 1.0))
     assert rows(leave_out_own(run, 2)) == [("a", "b", 3.0), ("a", "c", 1.0), ("b", "a", 1.0)]
     path.write_text("a Q0 a 1 3 t\na Q0 b 2 2 t\na Q0 c 3 1 t\n")
-    qrels = judged(("a", "b"))
-    assert rows(imported_run(path, qrels, depth=1)[0]) == [("a", "a", 3.0)]
-    run, counts = imported_run(path, qrels, depth=1, own=False)
+    assert rows(imported_run(path, ["a"], depth=1)[0]) == [("a", "a", 3.0)]
+    run, counts = imported_run(path, ["a"], depth=1, own=False)
     assert rows(run) == [("a", "b", 2.0)]
     assert counts["lines of a query's own passage"] == counts["lines below the depth of 1"] == 1
 

@@ -9,7 +9,7 @@ log.start(snakemake.log[0], "run " + "/".join(snakemake.wildcards))
 inputs, params = snakemake.input, snakemake.params
 run, counts = imported_run(
     inputs.run,
-    pd.read_parquet(inputs.qrels),
+    pd.read_parquet(inputs.qrels)["query_id"].unique(),
     params.depth,
     passages=TextStore(inputs.passages) if inputs.passages else None,
     own=not params.leave_out_own,

@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from restage.errors import InputError
 from restage.files import complete
-from restage.log import log
 from restage.trec_rows import line_of, ranked, read_rows
 
 UNFIT = re.compile(r"[ \t\r\n\0]")  # in an id: what separates columns or lines, or ends a text
@@ -116,7 +115,7 @@ def _without_own(run: pd.DataFrame) -> pd.DataFrame:
 
 def imported_run(
     path: str | os.PathLike,
-    qrels: pd.DataFrame,
+    queries: Iterable[str],
     depth: int,
     passages: "TextStore | None" = None,
     own: bool = True,
@@ -126,14 +125,11 @@ def imported_run(
     Lines of unknown queries, and of passages that the collection ``passages``, if given, does not
     have are left out; without ``own`` so is a passage with the query's id.
 
-    Args:
-        qrels: what is judged (query_id, doc_id), and so the queries that there are.
-
     Raises:
         InputError: as ``read_run``, and where no query or no passage of the run is known.
     """
-    run = read_run(path)
-    known = run["query_id"].isin(qrels["query_id"])
+    run, queries = read_run(path), set(queries)
+    known = run["query_id"].isin(queries)
     if not known.any():
         raise InputError(
             f"{path}: none of its queries is in the dataset, such as "
@@ -155,23 +151,9 @@ def imported_run(
         "lines of unknown passages": int((known & ~usable).sum()),
         "lines of a query's own passage": int(usable.sum()) - len(others),
         f"lines below the depth of {depth}": len(others) - len(kept),
-        "judged queries without a line": qrels["query_id"].nunique() - kept["query_id"].nunique(),
+        "queries without a line": len(queries) - kept["query_id"].nunique(),
     }
-    _tell_if_none_is_judged(path, run[usable], qrels)
     return kept, counts
-
-
-def _tell_if_none_is_judged(
-    path: str | os.PathLike, run: pd.DataFrame, qrels: pd.DataFrame
-) -> None:
-    if run[["query_id", "doc_id"]].merge(qrels, on=["query_id", "doc_id"]).empty:
-        log.warning(
-            "%s: none of the passages that are judged, such as %r, is among its lines, such as %r: "
-            "every measure will be 0; do qrels and run name passages alike?",
-            path,
-            qrels["doc_id"].iloc[0],
-            run["doc_id"].iloc[0],
-        )
 
 
 def union(runs: Iterable[pd.DataFrame], depth: int) -> pd.DataFrame:
