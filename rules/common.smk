@@ -12,6 +12,7 @@ from restage.code import Code
 from restage.errors import InputError
 from restage.first_stage import ENGINES
 from restage.grid import times
+from restage.grid.checks import told
 from restage.grid.finished import release
 from restage.grid.grid import Model
 from restage.grid.load import load
@@ -34,6 +35,9 @@ except InputError as error:
     # Snakemake would put its own lines around an exception; this prints the one line.
     sys.exit(f"error: {error}")
 config.update(_complete)
+if workflow.is_main_process:
+    for line in told(grid):
+        print(f"note: {line}", file=sys.stderr)
 
 
 def named(names):

@@ -15,8 +15,8 @@ from restage.grid import layout
 ROOT = Path(__file__).parents[1]
 
 # A room may import those before it and the ground floor, which uses none of them.
-GROUND = {"children", "code", "devices", "errors", "files", "log", "pieces", "processes"}
-GROUND |= {"versions"}
+GROUND = {"children", "code", "compressed", "devices", "errors", "files", "log", "pieces"}
+GROUND |= {"processes", "trec_rows", "versions"}
 ROOMS = ["grid", "collections", "model", "ranked_lists", "first_stage", "finetune", "rerank"]
 ROOMS += ["evaluate", "report", "demo"]
 ENTRY = "restage.pyterrier"  # like a script: it uses the rooms, and nothing uses it

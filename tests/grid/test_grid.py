@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from restage.first_stage import ENGINES
+from restage.grid.checks import told
 from restage.grid.grid import Model, Swept
 from restage.grid.load import load
 from restage.grid.recipes import Recipe
@@ -53,6 +54,26 @@ def test_a_stage_is_the_last_objective_at_the_rate_of_its_place(config):
     assert str(grid.stage("CL-KD").previous) == "CL"
     assert grid.stage("CL-KD").objective.learning_rate == 1e-8
     assert str(grid.stage("KD-CL-KD").previous) == "KD-CL"
+
+
+def test_measures_deeper_than_what_is_kept_are_told(config):
+    data = config["ranked_lists"]["mined"]["qrels"] | {"collection": "mine"}
+    config["datasets"] = {
+        "a": data | {"measures": ["nDCG@10", "R@1000", "AP"]},
+        "b": data | {"measures": ["R@1000", "R(rel=2)@100"]},
+    }
+    config["rerank"] = {"depth": 50}
+    config["first_stages"] = {
+        name: {"engine": "pisa", "depth": depth} for name, depth in (("x", 100), ("y", 1000))
+    }
+    config["ranked_lists"]["mined"]["first_stage"] = "x"
+    kept = "passages of a query, which is all that"
+    assert [line.partition("; raise it")[0] for line in told(loaded(config))] == [
+        f"R@1000: no deeper than 100 {kept} first_stages.x.depth keeps",
+        f"R@1000, R(rel=2)@100: no deeper than 50 {kept} rerank.depth keeps",
+    ]
+    config["recipes"] = []  # nothing is re-ranked
+    assert len(list(told(loaded(config)))) == 1
 
 
 def test_models_are_trained_once_for_all_that_need_them(config):

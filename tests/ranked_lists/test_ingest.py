@@ -71,7 +71,8 @@ def test_relevance_labels_go_with_their_passages(ingested):
     assert lists["train"]["q2"] == [("p2", 99.0, 0)]
 
 
-def test_what_is_unknown_or_repeated_is_dropped_and_counted(ingested):
+def test_what_is_unknown_or_repeated_is_dropped_counted_and_told(ingested, caplog):
+    caplog.set_level("INFO", "restage")
     run = {"q1": ["p1", "px", "p2", "p1"], "qx": ["p1"], "q2": ["px"], "q3": ["p5"]}
     lists, stats = ingested(run)
     assert {query: [p for p, _, _ in own] for query, own in lists["train"].items()} == {
@@ -81,6 +82,13 @@ def test_what_is_unknown_or_repeated_is_dropped_and_counted(ingested):
     assert stats["dropped"] == {"no passage left": 1, "query not among the queries": 1}
     assert stats["dropped_passages"] == {"not in the collection": 2, "repeated in its list": 1}
     assert (stats["lines"], stats["lists"], stats["kept"]) == (7, 4, 2)
+    assert caplog.messages == [
+        "4 lists: 2 to train on, 0 to validate on; "
+        "lists dropped: 1 query not among the queries, 1 no passage left; "
+        "passages dropped: 2 not in the collection, 1 repeated in its list"
+    ]
+    with pytest.raises(InputError, match=r"1 of 2 lists can be used \(lists dropped: 1 query not"):
+        ingested({"q1": ["p1"], "qx": ["p1"]})
 
 
 def test_lists_without_scores(tmp_path, texts):

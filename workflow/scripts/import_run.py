@@ -14,6 +14,6 @@ run, counts = imported_run(
     passages=TextStore(inputs.passages) if inputs.passages else None,
     own=not params.leave_out_own,
 )
-log.log.info("%s", ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+log.log.info("%s", ", ".join(f"{count:,} {what}" for what, count in counts.items() if count))
 write_run(snakemake.output[0], run, tag=snakemake.wildcards.first_stage)
 manifests.record(snakemake, __file__)

@@ -6,7 +6,7 @@ Each check raises ``Wrong`` with the key and one line: what is wrong and what to
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,6 +126,21 @@ def parse_measure(text: str) -> "ir_measures.Measure":
             "or install what provides it"
         )
     return measure
+
+
+def told(grid: Grid) -> Iterator[str]:
+    """Yield what to say of measures that look deeper than what is kept of a run."""
+    texts = dict.fromkeys(text for dataset in grid.datasets.values() for text in dataset.measures)
+    cutoffs = {text: parse_measure(text).params.get("cutoff", 0) for text in texts}
+    kept = {f"first_stages.{name}.depth": s.depth for name, s in grid.first_stages.items()}
+    if grid.evaluated:
+        kept["rerank.depth"] = grid.rerank.depth
+    for key, depth in kept.items():
+        if deep := [text for text, cutoff in cutoffs.items() if cutoff > depth]:
+            yield (
+                f"{', '.join(deep)}: no deeper than {depth} passages of a query, which is all that "
+                f"{key} keeps; raise it, or lower the cutoff"
+            )
 
 
 def _check_first_stages(grid: Grid) -> None:

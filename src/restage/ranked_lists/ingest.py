@@ -74,7 +74,10 @@ def ingest(
                 progress.add(int(block.sizes.sum()))
         kept = len(columns.sizes())
         if kept < 2:
-            raise InputError(f"{folder}: {kept} usable lists; check that ids match")
+            raise InputError(
+                f"{folder}: {kept} of {stats.lists:,} lists can be used ({stats.losses()}); check "
+                "that ids match"
+            )
         train, valid = np.arange(kept), np.arange(0)
         if valid_fraction:
             train, valid = train_test_split(

@@ -3,20 +3,25 @@
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from restage.compressed import BLOCK_BYTES, ZIP, begins, decompressed, whole
 from restage.errors import InputError
 from restage.grid.settings import File
-from restage.ranked_lists.compressed import BLOCK_BYTES, decompressed, whole
 from restage.ranked_lists.list_format import ListFormat
 
 if TYPE_CHECKING:
     from restage.ranked_lists.ingest import Block, Stats
+
+BRACKETED = re.compile(r"\[ *([0-9]{1,9}) *\]")
+BARE = re.compile(r"(?<![\w.])([0-9]{1,9})(?![\w.]*\w)")
+FORM = "'query_id' and 'retrieved_passages' of 'docid' and different 'rank' from 1 (not from 0)"
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,9 @@ def read_rankgpt(
 
     Args:
         permutations: a JSON list of strings.
-        candidates: JSON lines (also inside a zip) with ``query_id`` and ``retrieved_passages``,
-            each of these with ``docid`` and ``rank``.
+        candidates: JSON lines with ``query_id`` and ``retrieved_passages``, each of these with
+            ``docid`` and ``rank``, from 1, as permutations count. Both files may be gzip or zstd,
+            this one in a zip.
         invalid: ``drop`` or ``repair`` a list that ``parse_permutation`` does not read.
 
     Raises:
@@ -109,22 +115,40 @@ def parse_permutation(text: str, known: Collection[int]) -> list[int] | None:
 def repair_permutation(text: str, known: Collection[int]) -> list[int] | None:
     """Return the entries that can be read, in their order, then the missing candidates in theirs.
 
-    Fewer than two entries are not an order (a refusal in prose): None.
+    Entries are numbers with a ``>`` between one and the next, in brackets if there are such.
+    Without two of them there is no order (a refusal in prose): None. Of several orders in one text
+    the longest comes first.
     """
-    entries = [entry.strip(" []().,;\n") for entry in text.split(">")]
-    order = [rank for rank in dict.fromkeys(_integers(entries)) if rank in known]
+    chains = list(_chains(BRACKETED, text)) or list(_chains(BARE, text))
+    chains.sort(key=len, reverse=True)  # stable
+    order = [rank for chain in chains for rank in chain if rank in known]
+    order = list(dict.fromkeys(order))
     return list(dict.fromkeys([*order, *sorted(known)])) if len(order) > 1 else None
+
+
+def _chains(kind: re.Pattern[str], text: str) -> Iterator[list[int]]:
+    """The numbers between which the text has a ``>``, chain by chain; one alone is none."""
+    chain: list[int] = []
+    for number, following in pairwise([*kind.finditer(text), None]):
+        assert number is not None  # as only the last is
+        chain.append(int(number[1]))
+        if not following or ">" not in text[number.end() : following.start()]:
+            if len(chain) > 1:
+                yield chain
+            chain = []
 
 
 def _integers(entries: list[str]) -> list[int]:
     entries = [entry.strip() for entry in entries]
-    return [int(entry) for entry in entries if entry.isascii() and entry.isdecimal()]
+    return [int(entry) for entry in entries if re.fullmatch("[0-9]{1,9}", entry)]
 
 
 def _load_permutations(path: str | os.PathLike) -> list[str]:
+    with decompressed(path) as file:
+        data = file.read()
     try:
-        orders = json.loads(Path(path).read_bytes())
-    except ValueError as error:
+        orders = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); fetch it again") from None
     if not isinstance(orders, list) or not all(isinstance(order, str) for order in orders):
         raise InputError(f"{path}: not a JSON list of strings; give RankGPT's permutations")
@@ -135,24 +159,43 @@ def _candidates(path: str | os.PathLike) -> Iterator[tuple[str, dict[int, str]]]
     """Yield (query id, {rank: passage id}) of each JSON line."""
     with _json_lines_file(path) as file:
         for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
             try:
                 entry = json.loads(line)
                 listed = entry["retrieved_passages"]
-                passages = {int(p["rank"]): str(p["docid"]) for p in listed}
-                query = str(entry["query_id"])
+                passages = {_rank(p["rank"]): _id(p["docid"]) for p in listed}
+                query = _id(entry["query_id"])
                 if len(passages) < len(listed):
                     raise ValueError("two of equal rank")
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise InputError(
-                    f"{path}:{number}: not an object with 'query_id' and 'retrieved_passages' of "
-                    f"'docid' and different 'rank': {line[:60]!r}; mend or remove the line"
+                    f"{path}:{number}: not an object with {FORM}: {line[:60]!r}; mend or remove "
+                    "the line"
                 ) from None
             yield query, passages
 
 
+def _rank(value: object) -> int:
+    """A rank; a ValueError unless it is a whole number from 1, also as text."""
+    rank = int(value) if isinstance(value, str) else value
+    if isinstance(rank, bool) or not isinstance(rank, int | float) or rank < 1 or rank % 1 != 0:
+        raise ValueError("no rank")
+    return int(rank)
+
+
+def _id(value: object) -> str:
+    """An id, which may be a number; a ValueError unless it is one, and text that can be stored."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("no id")
+    return str(value).encode().decode()  # of half a surrogate pair there is no UTF-8
+
+
 @contextmanager
 def _json_lines_file(path: str | os.PathLike) -> Iterator[io.BufferedIOBase]:
-    if Path(path).suffix != ".zip":
+    with whole(path):
+        zipped = begins(path, ZIP)
+    if not zipped:
         with decompressed(path) as file:
             yield file
         return

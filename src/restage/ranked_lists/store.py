@@ -11,6 +11,8 @@ from typing import BinaryIO, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from restage.log import log
+
 LISTS_PER_BLOCK = 512
 
 
@@ -23,6 +25,14 @@ class Stats:
     repaired: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_passages: Counter[str] = field(default_factory=Counter)
+
+    def losses(self) -> str:
+        """Say what was repaired and dropped, and why."""
+        parts = [f"{self.repaired:,} repaired"] if self.repaired else []
+        for what, counts in (("lists", self.dropped), ("passages", self.dropped_passages)):
+            if told := ", ".join(f"{count:,} {why}" for why, count in counts.items() if count):
+                parts.append(f"{what} dropped: {told}")
+        return "; ".join(parts) or "none dropped"
 
 
 class ColumnWriter:
@@ -147,6 +157,8 @@ def write_split(
         "dropped_passages": dict(sorted(stats.dropped_passages.items())),
     }
     (folder / "stats.json").write_text(json.dumps(result, indent=2) + "\n")
+    kept = f"{len(train):,} to train on, {len(valid):,} to validate on"
+    log.info("%s lists: %s; %s", f"{stats.lists:,}", kept, stats.losses())
     return result
 
 

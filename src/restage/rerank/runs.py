@@ -6,69 +6,59 @@ passage id first. Runs are sorted that way when they are written, so that every 
 ranking.
 """
 
-import csv
 import gzip
-import io
 import os
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from restage.errors import InputError
-from restage.files import complete, read_text
-from restage.rerank.trec import LARGEST, bad_line
+from restage.files import complete
+from restage.trec_rows import line_of, ranked, read_rows
+
+UNFIT = re.compile(r"[ \t\r\n\0]")  # in an id: what separates columns or lines, or ends a text
 
 if TYPE_CHECKING:
     from restage.collections.texts import TextStore
 
-COLUMNS = ["query_id", "q0", "doc_id", "rank", "score", "tag", "excess"]
-
 
 def read_run(path: str | os.PathLike) -> pd.DataFrame:
-    """Return a run (plain or .gz, blank or tab separated), sorted by rank within each query.
+    """Return a run as trec_eval ranks it, each query's best passage first.
 
-    Ranks may start anywhere; queries stand in the order in which they first appear.
+    Queries stand in the order in which they first appear.
 
     Raises:
-        InputError: with the file, and the line where there is one: a malformed line, a rank that is
-            no whole number, a score that is no finite number in single precision (which is what
-            trec_eval keeps), a passage twice for a query, scores that rise with the rank, a file
-            that is empty, truncated or not UTF-8.
+        InputError: as ``read_rows`` and ``ranked``, or with file and line: a passage stands twice
+            for a query; scores that are all the same, against which ranks name an order.
     """
-    text = read_text(path)
-    if not text.strip():
-        raise InputError(f"{path}: the run is empty; give one with at least one line")
-    try:
-        run = pd.read_csv(
-            io.StringIO(text),
-            sep=r"\s+",
-            names=COLUMNS,
-            header=None,
-            index_col=False,
-            dtype=dict.fromkeys(COLUMNS, str) | {"rank": np.int64, "score": np.float64},
-            na_filter=False,
-            quoting=csv.QUOTE_NONE,
-        )
-    except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
-        raise bad_line(path, text) from None
-    wrong = (run["tag"] == "") | (run["excess"] != "") | ~run["score"].abs().le(LARGEST)
-    if wrong.any() or run.duplicated(["query_id", "doc_id"]).any():
-        raise bad_line(path, text)
-    return _by_rank(path, run)
-
-
-def _by_rank(path: str | os.PathLike, run: pd.DataFrame) -> pd.DataFrame:
-    query = pd.factorize(run["query_id"])[0]
-    order = np.lexsort((run["rank"], query))
-    run = run[["query_id", "doc_id", "score"]].iloc[order].reset_index(drop=True)
-    steps = np.diff(run["score"])[np.diff(query[order]) == 0]
-    if (steps > 0).any() and not (steps < 0).any():
+    rows = pa.Table.from_batches(read_rows(path))
+    query = pd.factorize(rows["query"].to_pandas())[0]
+    run = rows.to_pandas().rename(columns={"query": "query_id", "passage": "doc_id"})
+    if (again := run.duplicated(["query_id", "doc_id"])).any():
+        row = int(np.argmax(again))
         raise InputError(
-            f"{path}: scores rise with the rank in every query; give a run with the best first"
+            f"{path}:{line_of(path, row)}: passage {run['doc_id'][row]} stands a second time for "
+            f"query {run['query_id'][row]}; mend or remove the line"
         )
-    return run
+    ranked(path, rows, query)  # refuses what contradicts itself
+    run = _by_score(run)
+    _refuse_scores_that_say_nothing(path, run)
+    return run[["query_id", "doc_id", "score"]]
+
+
+def _refuse_scores_that_say_nothing(path: str | os.PathLike, run: pd.DataFrame) -> None:
+    """Refuse a run that is measured by its passages' ids, though its ranks name another order."""
+    within = run["query_id"].to_numpy()[1:] == run["query_id"].to_numpy()[:-1]
+    equal = np.diff(run["score"].to_numpy(np.float32)) == 0
+    if (within & (np.diff(run["rank"]) < 0)).any() and equal[within].all():
+        raise InputError(
+            f"{path}: each query's scores are all the same, and measures know no ranks; give "
+            "scores that fall as ranks rise"
+        )
 
 
 def _cut(run: pd.DataFrame, depth: int) -> pd.DataFrame:
@@ -76,10 +66,15 @@ def _cut(run: pd.DataFrame, depth: int) -> pd.DataFrame:
 
 
 def _by_score(run: pd.DataFrame) -> pd.DataFrame:
-    """Best first within each query, equal scores by descending passage id."""
-    query = pd.factorize(run["query_id"])[0]
-    place = run["doc_id"].rank(method="first", ascending=False)
-    return run.iloc[np.lexsort((place, -run["score"], query))].reset_index(drop=True)
+    """Best first within each query, equal scores (in single precision) by descending passage id."""
+    query, score = pd.factorize(run["query_id"])[0], run["score"].to_numpy(np.float32)
+    order = np.lexsort((-score, query))
+    alike = (np.diff(query[order]) == 0) & (np.diff(score[order]) == 0)
+    tied = np.append(alike, False) | np.append(False, alike)
+    place = np.zeros(len(run))  # only of those, since to sort ids takes long
+    ids = run["doc_id"].iloc[order[tied]]
+    place[order[tied]] = ids.rank(method="first", ascending=False)
+    return run.iloc[np.lexsort((place, -score, query))].reset_index(drop=True)
 
 
 def write_run(path: str | os.PathLike, run: pd.DataFrame, tag: str) -> None:
@@ -88,7 +83,15 @@ def write_run(path: str | os.PathLike, run: pd.DataFrame, tag: str) -> None:
     Scores are rounded to single precision first and written with the 9 digits that keep it; equal
     scores are ordered by descending passage id. So trec_eval's order is the order of the file. The
     same run gives the same bytes.
+
+    Raises:
+        InputError: an id has a blank in it: the format cannot carry it.
     """
+    for name in ("query_id", "doc_id"):
+        if unfit := next(filter(UNFIT.search, run[name].unique()), None):
+            raise InputError(
+                f"{path}: {name} {unfit!r} has a blank in it, which no run can carry; rename it"
+            )
     run = _by_score(run.assign(score=run["score"].to_numpy(np.float32)))
     ranks = run.groupby("query_id", sort=False).cumcount() + 1
     columns = run["query_id"], run["doc_id"], ranks, run["score"]
@@ -103,7 +106,11 @@ def write_run(path: str | os.PathLike, run: pd.DataFrame, tag: str) -> None:
 
 def leave_out_own(run: pd.DataFrame, depth: int) -> pd.DataFrame:
     """Return a run without the passages that have their query's id, cut at ``depth``."""
-    return _cut(run[run["query_id"] != run["doc_id"]], depth)
+    return _cut(_without_own(run), depth)
+
+
+def _without_own(run: pd.DataFrame) -> pd.DataFrame:
+    return run[run["query_id"] != run["doc_id"]]
 
 
 def imported_run(
@@ -136,11 +143,14 @@ def imported_run(
             f"{path}: none of its passages is in the collection, such as "
             f"{run['doc_id'][known].iloc[0]!r}; is it a run over another collection?"
         )
-    kept = _cut(run[usable], depth) if own else leave_out_own(run[usable], depth)
+    others = run[usable] if own else _without_own(run[usable])
+    kept = _cut(others, depth)
     counts = {
         "lines kept": len(kept),
         "lines of unknown queries": int((~known).sum()),
         "lines of unknown passages": int((known & ~usable).sum()),
+        "lines of a query's own passage": int(usable.sum()) - len(others),
+        f"lines below the depth of {depth}": len(others) - len(kept),
         "queries without a line": len(queries) - kept["query_id"].nunique(),
     }
     return kept, counts
