@@ -14,13 +14,15 @@ from restage.errors import InputError
 from restage.grid.build import circle
 from restage.grid.grid import Grid
 from restage.grid.layout import FILES_AND_FOLDERS, TAKEN
-from restage.grid.machine import missing_file, missing_model
+from restage.grid.machine import missing_file, missing_model, unfit
 from restage.grid.origin import Key, Wrong, unknown
 from restage.grid.recipes import Recipe
 from restage.grid.settings import Dataset, File, Objective, RankedLists, Source
 
 if TYPE_CHECKING:
     import ir_measures
+
+LONGEST = 200  # characters of a recipe; a file's name may have 255 bytes
 
 
 def check(grid: Grid) -> None:
@@ -43,6 +45,11 @@ def check(grid: Grid) -> None:
 
 def _check_results(grid: Grid) -> None:
     folder = Path(grid.results)
+    if message := unfit(grid.results):
+        raise Wrong(("results",), f"{message}; give another folder")
+    if grid.results.startswith("~"):
+        message = f"there is no home folder {grid.results.partition('/')[0]!r}"
+        raise Wrong(("results",), f"{message}; write ./ before it if it is a folder's name")
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK):
         raise Wrong(("results",), f"'{folder}' cannot be written to; mend its rights")
@@ -235,6 +242,8 @@ def _check_recipes(grid: Grid) -> None:
 
 
 def _check_recipe(grid: Grid, key: Key, recipe: Recipe) -> None:
+    if len(str(recipe)) > LONGEST:
+        raise Wrong(key, f"its name has more than {LONGEST} characters; shorten its objectives'")
     for objective in recipe.objectives:
         if objective not in grid.objectives:
             message = unknown("objective", objective, grid.objectives)

@@ -1,5 +1,6 @@
 """Ranked lists from the blocks that a format is read as into a column store, split in two."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,6 +76,11 @@ def ingest(
         kept = len(columns.sizes())
         if kept < 2:
             raise InputError(f"{folder}: {kept} usable lists; check that ids match")
+        if math.ceil(valid_fraction * kept) == kept:
+            raise InputError(
+                f"{folder}: valid_fraction {valid_fraction} of {kept} lists leaves none to train "
+                "on; give a smaller one"
+            )
         train, valid = np.arange(kept), np.arange(0)
         if valid_fraction:
             train, valid = train_test_split(
