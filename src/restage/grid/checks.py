@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restage.errors import InputError
+from restage.grid.abilities import inability, uses
 from restage.grid.build import circle
 from restage.grid.grid import Grid
 from restage.grid.layout import FILES_AND_FOLDERS, TAKEN
-from restage.grid.machine import missing_file, missing_model, unfit
+from restage.grid.machine import local_folder, missing_file, missing_model, unfit
 from restage.grid.origin import Key, Wrong, unknown
 from restage.grid.recipes import Recipe
 from restage.grid.settings import Dataset, File, Objective, RankedLists, Source
@@ -41,6 +42,7 @@ def check(grid: Grid) -> None:
     _check_circles(grid)
     _check_recipes(grid)
     _check_backbones(grid)
+    _check_models(grid)
 
 
 def _check_results(grid: Grid) -> None:
@@ -254,6 +256,14 @@ def _check_backbones(grid: Grid) -> None:
     for name, backbone in grid.backbones.items():
         if message := missing_model(backbone.model):
             raise Wrong(("backbones", name, "model"), message)
+
+
+def _check_models(grid: Grid) -> None:
+    """Check what is on this machine; a model of the hub is looked at when it is downloaded."""
+    for model, use in uses(grid):
+        folder = local_folder(model)
+        if folder and (message := inability(folder, use)):
+            raise Wrong(use.key, f"{model} {message}")
 
 
 # --- what the checks share -----------------------------------------------------------------------

@@ -40,9 +40,12 @@ def local_folder(model: str) -> Path | None:
 
 
 def _folder_of_package(model: str) -> Path | None:
+    name = model.removeprefix(PACKAGE).replace("-", "_")
+    if not name.isidentifier():  # to look for a name with dots would import what is before them
+        return None
     try:
-        spec = importlib.util.find_spec(model.removeprefix(PACKAGE).replace("-", "_"))
-    except (ImportError, ValueError):  # of a name with dots, or of none
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
         return None
     return Path(spec.origin).parent if spec and spec.origin else None
 
