@@ -130,6 +130,15 @@ def test_a_tilde_is_the_home_folder_in_every_path(config, tmp_path, monkeypatch)
     assert grid.first_stages["given"].engine.path == f"{tmp_path}/given.run"
 
 
+def test_a_folder_that_ir_datasets_cannot_use_is_told(config, tmp_path, monkeypatch):
+    def denied(name):
+        raise PermissionError(13, "Permission denied", "/home/nobody")
+
+    monkeypatch.setattr("ir_datasets.load", denied)
+    config["collections"]["mine"] = {"ir_datasets": "vaswani"}
+    assert "'/home/nobody'); set IR_DATASETS_HOME" in problem(config, tmp_path)
+
+
 def test_a_whole_number_may_have_a_point(config):
     config["seeds"] = [1.0, 2]
     config["objectives"]["CL"]["max_steps"] = 1.0e1

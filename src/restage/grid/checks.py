@@ -302,11 +302,14 @@ def _check_texts(key: Key, source: Source, *parts: str) -> None:
 
 def _check_ir_datasets(key: Key, name: str, *parts: str) -> None:
     """Check an ir_datasets id and that it has such parts, which asks no network."""
-    import ir_datasets  # here, for it takes a while and many configurations do not need it
-
     key = (*key, "ir_datasets")
     try:
+        import ir_datasets  # here, for it takes a while and many configurations do not need it
+
         dataset = ir_datasets.load(name)
+    except OSError as error:
+        message = f"ir_datasets cannot use its folder ({error})"
+        raise Wrong(key, f"{message}; set IR_DATASETS_HOME to one that can be written to") from None
     except KeyError:
         close = difflib.get_close_matches(name, list(ir_datasets.registry), n=1)
         hint = f"did you mean '{close[0]}'?" if close else "https://ir-datasets.com lists them"
