@@ -93,7 +93,7 @@ def _values(key: dict) -> str:
         ("maximum", "≤"),
         ("exclusiveMaximum", "<"),
     ]
-    return ", ".join([*kinds, *(f"{sign} {key[name]:g}" for name, sign in bounds if name in key)])
+    return ", ".join([*kinds, *(f"{sign} {key[name]}" for name, sign in bounds if name in key)])
 
 
 def _default(key: dict) -> str:

@@ -52,6 +52,7 @@ rule pin:
         runtime=600,
     params:
         model=lambda w: grid.models[w.model],
+        uses=lambda w: uses_of(grid.models[w.model]),
     script:
         "../workflow/scripts/pin.py"
 

@@ -1,6 +1,8 @@
 # The configuration, complete and checked, and the functions that the rules share.
+import json
 import re
 import sys
+from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -12,6 +14,7 @@ from restage.code import Code
 from restage.errors import InputError
 from restage.first_stage import ENGINES
 from restage.grid import times
+from restage.grid.abilities import uses
 from restage.grid.checks import told
 from restage.grid.finished import release
 from restage.grid.grid import Model
@@ -184,6 +187,11 @@ def files_of_model(model, choose=model_files):
     if on_hub(model):
         return {"pinned": PINNED.of(model=folder_name(model))}
     return {f"model/{name}": file for name, file in choose(model).items()}
+
+
+def uses_of(model):
+    """What is to be done with a model, which decides nothing of what it is."""
+    return Beside(json.dumps([asdict(use) for name, use in uses(grid) if name == model]))
 
 
 def files_of_encoder(first_stage):

@@ -266,6 +266,9 @@ def server():
                     return
                 self.send_response(206 if start else 200)
                 self.send_header("Content-Length", str(len(content) - start))
+                if start:
+                    end = len(content)
+                    self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
                 self.end_headers()
                 end = break_after if break_after and len(serve.requests) == 1 else None
                 self.wfile.write(content[start:end])
@@ -274,7 +277,7 @@ def server():
                 pass
 
         running.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-        Thread(target=running[-1].serve_forever, daemon=True).start()
+        Thread(target=running[-1].serve_forever, args=[0.01], daemon=True).start()
         return f"http://127.0.0.1:{running[-1].server_port}"
 
     serve.requests = []

@@ -19,6 +19,7 @@ def test_any_encoder_trains_and_loads_elsewhere_with_the_same_scores(
     name, train, data, token_store, tmp_path
 ):
     folder = train(name, num_layers=1, max_steps=2)
+    assert {file.stat().st_mode & 0o044 for file in folder.iterdir()} == {0o044}  # as others' files
     _, query_texts, passage_texts = data
     tokenizer = load_tokenizer(str(folder))
     pairs = pd.DataFrame(

@@ -96,6 +96,72 @@ def test_the_paper_s_grid_is_the_study_s():
     assert (contrastive.queries_per_batch, contrastive.max_steps) == (16, 2_000_000)
 
 
+@pytest.mark.parametrize("name", ["a{b}.run", "{dataset}{x}.run", "a<b>.run", "a\nb.run"])
+def test_a_path_that_snakemake_would_read_as_another_is_refused(config, tmp_path, name):
+    (tmp_path / name.replace("{dataset}", "test")).touch()
+    config["first_stages"]["given"] = {"engine": "run", "path": str(tmp_path / name)}
+    assert "which Snakemake reads as its own; rename it" in problem(config, tmp_path)
+
+
+def test_so_is_the_folder_of_a_model(config, tmp_path):
+    (tmp_path / "{x}").mkdir()
+    (tmp_path / "{x}/config.json").write_text("{}")
+    config["backbones"]["tiny"]["model"] = str(tmp_path / "{x}")
+    assert "backbones.tiny.model: there is '{' in the path" in problem(config, tmp_path)
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = {"path": "~", "split": "test"}
+    config |= {"results": "~/out", "collections": {"mine": {"path": "~"}}}
+    config["datasets"] |= {
+        "test": {**folder, "collection": "mine"},
+        "qrels": {"qrels": "~/qrels/test.tsv", "collection": "mine"},
+    }
+    config["ranked_lists"]["lists"] |= {"source": {"path": "~/lists.run"}, "queries": folder}
+    del config["first_stages"]["bm25"], config["backbones"]
+    config["first_stages"]["given"] = {"engine": "run", "path": "~/given.run"}
+    config["datasets"].pop("test")
+    whole, grid = load(config, SCHEMA, ENGINES, FORMATS)
+    assert whole["results"] == grid.results == f"{tmp_path}/out"
+    assert grid.datasets["qrels"].source.qrels == f"{tmp_path}/qrels/test.tsv"
+    assert grid.ranked_lists["lists"].format.source.path == f"{tmp_path}/lists.run"
+    assert grid.ranked_lists["lists"].queries.path == str(tmp_path)
+    assert grid.first_stages["given"].engine.path == f"{tmp_path}/given.run"
+
+
+def test_a_folder_that_ir_datasets_cannot_use_is_told(config, tmp_path, monkeypatch):
+    def denied(name):
+        raise PermissionError(13, "Permission denied", "/home/nobody")
+
+    monkeypatch.setattr("ir_datasets.load", denied)
+    config["collections"]["mine"] = {"ir_datasets": "vaswani"}
+    assert "'/home/nobody'); set IR_DATASETS_HOME" in problem(config, tmp_path)
+
+
+def test_a_whole_number_may_have_a_point(config):
+    config["seeds"] = [1.0, 2]
+    config["objectives"]["CL"]["max_steps"] = 1.0e1
+    config["first_stages"]["bm25"]["depth"] = 200.0
+    config["ranked_lists"]["lists"]["split_seed"] = 3.0
+    whole, grid = load(config, SCHEMA, ENGINES, FORMATS)
+    assert [repr(seed) for seed in (*grid.seeds, *whole["seeds"])] == ["1", "2"] * 2
+    assert repr(grid.objectives["CL"].max_steps) == "10"
+    assert repr(grid.first_stages["bm25"].depth) == "200"
+    assert repr(grid.ranked_lists["lists"].split_seed) == "3"
+
+
+def test_what_yaml_reads_as_another_thing_is_refused_in_any_of_the_files(tmp_path):
+    base, own = tmp_path / "base.yaml", tmp_path / "own.yaml"
+    own.write_text("base: base.yaml\nstudy: s\n")
+    base.write_text("rerank: {depth: 10}\nrerank: {max_length: 64}\n")
+    with pytest.raises(InputError, match=r"base\.yaml:2: 'rerank' is written twice"):
+        loaded(yaml.safe_load(own.read_text()), [own])
+    own.write_text("seeds: [042]\n")
+    with pytest.raises(InputError, match=r"own\.yaml:1: YAML reads 042 as a number \(34\)"):
+        loaded(yaml.safe_load(own.read_text()), [own])
+
+
 def test_extends_takes_what_is_not_written(config):
     objective = loaded(config).objectives["KD"]
     assert objective.ranked_lists == "lists"
@@ -185,6 +251,13 @@ def unset(config, *keys):
         (("datasets", "test", "group"), "a\n", "'a\\n' does not match"),
         (("datasets", "test", "group"), "Verdicts", "'Verdicts' is another table"),
         (("study",), "a\n", "'a\\n' does not match"),
+        (("backbones", "a" * 101), {"model": "hub/tiny"}, "cannot be a name here"),
+        (("recipes",), ["-".join(["CL"] * 99)], "has more than 200 characters"),
+        (("results",), "out{x}", "there is '{' in the path 'out{x}'"),
+        (("results",), "<study>", "there is '<' in the path"),
+        (("results",), "a\n", "there is '\\n' in the path"),
+        (("results",), "~nobody-has-this/out", "there is no home folder '~nobody-has-this'"),
+        (("seeds",), [2**32], "greater than the maximum"),
         (("first_stages", "BM25"), {"engine": "pisa"}, "'BM25' and 'bm25' are one on a file"),
         (("objectives", "cl"), {"extends": "CL"}, "'cl' and 'CL' are one on a file system"),
         (("objectives", "test.parquet"), {"extends": "CL"}, "ends like a file that stands"),

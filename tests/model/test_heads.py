@@ -1,7 +1,9 @@
 """Cross-encoders: their heads and their layers; and no model's weights run code."""
 
+import json
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -85,6 +87,13 @@ def test_more_layers_than_there_are_is_told(tiny):
         keep_layers(model, 2)
 
 
+def test_layers_that_are_no_list_cannot_be_left_out():
+    small = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    config = AutoConfig.for_model("albert", **small, embedding_size=8, vocab_size=50)
+    with pytest.raises(InputError, match="a albert has no list of its 12 layers"):
+        keep_layers(AutoModelForSequenceClassification.from_config(config), 1)
+
+
 def test_a_model_that_is_no_cross_encoder_is_told(tiny, tmp_path):
     network = load_model(tiny("bert"))
     network.bert.save_pretrained(tmp_path / "headless")
@@ -122,3 +131,27 @@ def test_a_checkpoint_that_is_a_pickle_is_not_loaded(tiny, tmp_path, evil):
     assert not was_run.exists()
     pickle.loads(pickle.dumps(thing))
     assert was_run.exists()  # which it would be
+
+
+def test_a_pickle_among_shards_or_in_a_bi_encoder_is_not_loaded(tiny, tmp_path, evil):
+    thing, was_run = evil
+    sharded = Path(pickled_checkpoint(tiny, tmp_path / "sharded", thing))
+    index = {"metadata": {}, "weight_map": {"classifier.bias": "pytorch_model.bin"}}
+    (sharded / "model.safetensors.index.json").write_text(json.dumps(index))
+    dense = tmp_path / "dense"
+    shutil.copytree(tiny("bert"), dense)
+    modules = [(0, "", "Transformer"), (1, "1_Pooling", "Pooling"), (2, "2_Dense", "Dense")]
+    described = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, path, kind in modules
+    ]
+    (dense / "modules.json").write_text(json.dumps(described))
+    (dense / "2_Dense").mkdir()
+    with (dense / "2_Dense/pytorch_model.bin").open("wb") as file:
+        pickle.dump(thing, file)
+    cpu = torch.device("cpu")
+    for folder in (sharded, dense):
+        for load in (load_model, lambda f: vectors.load_encoder(f, None, None, cpu)):
+            with pytest.raises(InputError, match="is no safetensors file and can run code"):
+                load(str(folder))
+    assert not was_run.exists()

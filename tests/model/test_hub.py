@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from restage.errors import InputError
+from restage.grid.abilities import Use
 from restage.grid.settings import Backbone
 from restage.model.hub import at_revision, pin, pinned
 from restage.model.names import load_tokenizer, model_folder
@@ -45,6 +46,14 @@ def test_a_revision_that_moved_is_told_in_one_line(file, now, server, monkeypatc
     assert len(told) == (now == NEW)
     assert all(part in line for line in told for part in (OLD, NEW, f"--forcerun {file}"))
     assert len(server.requests) == 1
+
+
+def test_a_model_that_cannot_do_what_it_is_to_do_is_told_once_it_is_here(hub_model, tmp_path):
+    hub_model("org/short", OLD)
+    use = Use(("backbones", "b", "model"), {"rerank.max_length": 81}, True)
+    with pytest.raises(InputError, match="org/short: reads 80 tokens at most, and rerank"):
+        pin("org/short", tmp_path / "pinned.json", [use])
+    assert not (tmp_path / "pinned.json").exists()
 
 
 def test_a_model_that_is_neither_on_the_hub_nor_in_its_cache_is_one_line(hub_model, tmp_path):

@@ -115,6 +115,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, texts, size):
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
 
 
+def test_a_split_that_leaves_nothing_to_train_on_is_told(ingested):
+    run = {f"q{i}": ["p0"] for i in range(6)}
+    with pytest.raises(InputError, match=r"valid_fraction 0\.95 of 6 lists leaves none to train"):
+        ingested(run, valid_fraction=0.95)
+
+
 def test_the_split_of_as_many_queries_as_colbert_s(tmp_path, store):
     count = 502_939
     ids = [str(number) for number in np.random.default_rng(1).permutation(3 * count)[:count]]

@@ -1,5 +1,9 @@
 """Figures: drawn from the tables they show, readable, the same bytes each time."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -139,3 +143,10 @@ def test_nothing_to_show_is_still_a_figure(made, tmp_path):
         write_figure(draw, svg, pdf, *arguments)
         assert svg.read_bytes().startswith(b"<?xml") and pdf.read_bytes().startswith(b"%PDF")
         assert not any(axes.lines or axes.containers for axes in draw(*arguments).axes)
+
+
+def test_figures_are_made_where_jupyter_names_a_backend_of_its_own():
+    """Whose package need not be here; in a process of its own, for matplotlib is imported once."""
+    environment = os.environ | {"MPLBACKEND": "module://no_such.backend_inline"}
+    command = [sys.executable, "-c", "import restage.report.figures, matplotlib.pyplot"]
+    subprocess.run(command, env=environment, check=True)

@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restage.errors import InputError
+from restage.grid.abilities import inability, uses
 from restage.grid.build import circle
 from restage.grid.grid import Grid
 from restage.grid.layout import FILES_AND_FOLDERS, TAKEN
-from restage.grid.machine import missing_file, missing_model
+from restage.grid.machine import local_folder, missing_file, missing_model, unfit
 from restage.grid.origin import Key, Wrong, unknown
 from restage.grid.recipes import Recipe
 from restage.grid.settings import Dataset, File, Objective, RankedLists, Source
 
 if TYPE_CHECKING:
     import ir_measures
+
+LONGEST = 200  # characters of a recipe; a file's name may have 255 bytes
 
 
 def check(grid: Grid) -> None:
@@ -39,10 +42,16 @@ def check(grid: Grid) -> None:
     _check_circles(grid)
     _check_recipes(grid)
     _check_backbones(grid)
+    _check_models(grid)
 
 
 def _check_results(grid: Grid) -> None:
     folder = Path(grid.results)
+    if message := unfit(grid.results):
+        raise Wrong(("results",), f"{message}; give another folder")
+    if grid.results.startswith("~"):
+        message = f"there is no home folder {grid.results.partition('/')[0]!r}"
+        raise Wrong(("results",), f"{message}; write ./ before it if it is a folder's name")
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK):
         raise Wrong(("results",), f"'{folder}' cannot be written to; mend its rights")
@@ -250,6 +259,8 @@ def _check_recipes(grid: Grid) -> None:
 
 
 def _check_recipe(grid: Grid, key: Key, recipe: Recipe) -> None:
+    if len(str(recipe)) > LONGEST:
+        raise Wrong(key, f"its name has more than {LONGEST} characters; shorten its objectives'")
     for objective in recipe.objectives:
         if objective not in grid.objectives:
             message = unknown("objective", objective, grid.objectives)
@@ -260,6 +271,14 @@ def _check_backbones(grid: Grid) -> None:
     for name, backbone in grid.backbones.items():
         if message := missing_model(backbone.model):
             raise Wrong(("backbones", name, "model"), message)
+
+
+def _check_models(grid: Grid) -> None:
+    """Check what is on this machine; a model of the hub is looked at when it is downloaded."""
+    for model, use in uses(grid):
+        folder = local_folder(model)
+        if folder and (message := inability(folder, use)):
+            raise Wrong(use.key, f"{model} {message}")
 
 
 # --- what the checks share -----------------------------------------------------------------------
@@ -298,11 +317,14 @@ def _check_texts(key: Key, source: Source, *parts: str) -> None:
 
 def _check_ir_datasets(key: Key, name: str, *parts: str) -> None:
     """Check an ir_datasets id and that it has such parts, which asks no network."""
-    import ir_datasets  # here, for it takes a while and many configurations do not need it
-
     key = (*key, "ir_datasets")
     try:
+        import ir_datasets  # here, for it takes a while and many configurations do not need it
+
         dataset = ir_datasets.load(name)
+    except OSError as error:
+        message = f"ir_datasets cannot use its folder ({error})"
+        raise Wrong(key, f"{message}; set IR_DATASETS_HOME to one that can be written to") from None
     except KeyError:
         close = difflib.get_close_matches(name, list(ir_datasets.registry), n=1)
         hint = f"did you mean '{close[0]}'?" if close else "https://ir-datasets.com lists them"

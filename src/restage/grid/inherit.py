@@ -8,11 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from restage.errors import InputError
 from restage.grid.origin import Origin, Wrong, unknown
 from restage.grid.recipes import Recipe
+from restage.grid.written import read
 
 LATER_RATE = "later_learning_rate"
 RESULTS = "results"  # where none is written, as the schema has it
@@ -39,7 +37,7 @@ def inherited(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
 
 def _bases(config: Mapping[str, Any], origin: Origin) -> list[dict[str, Any]]:
     """The bases that are below a configuration, nearest first."""
-    file = next((f for f in reversed(origin.files) if "base" in _read(Path(f))), None)
+    file = next((f for f in reversed(origin.files) if "base" in read(f)), None)
     folder, seen = (Path(file).parent, [Path(file)]) if file else (Path(), [])
     bases, above = [], config
     while (name := above.get("base")) is not None:
@@ -49,19 +47,11 @@ def _bases(config: Mapping[str, Any], origin: Origin) -> list[dict[str, Any]]:
         if not path.is_file():
             message = f"there is no file {path}; give a path beside the configuration"
             raise Origin(seen[-1:]).line(Wrong(("base",), message))
-        above, folder = _read(path), path.parent
+        above, folder = read(path), path.parent
         bases.append(above)
         seen.append(path)
         origin.files.append(str(path))
     return bases
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from None
-    return read if isinstance(read, dict) else {}
 
 
 def _merged(base: Any, own: Any) -> Any:

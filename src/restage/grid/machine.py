@@ -7,14 +7,22 @@ from pathlib import Path
 
 PACKAGE = "package:"
 HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")  # org/name, or a name of the first days
+OF_SNAKEMAKE = re.compile(r"[{}<>\x00-\x1f\x7f]")  # wildcards, path variables, lines
 REVISION = "@"  # between such a name and a commit of the hub's
 ABOUT = ["config.json", "modules.json"]  # of which a model's folder has one at least
+
+
+def unfit(path: str | os.PathLike) -> str | None:
+    """Return what to say of a path that Snakemake would take for another; None if it is fit."""
+    if found := OF_SNAKEMAKE.search(str(path)):
+        return f"there is {found[0]!r} in the path {str(path)!r}, which Snakemake reads as its own"
+    return None
 
 
 def missing_file(path: str | os.PathLike) -> str | None:
     """Return what to say of a file that should be there; None if it is."""
     if Path(path).is_file():
-        return None
+        return f"{message}; rename it" if (message := unfit(path)) else None
     return f"there is no file {path}; paths are relative to {Path.cwd()}"
 
 
@@ -32,9 +40,12 @@ def local_folder(model: str) -> Path | None:
 
 
 def _folder_of_package(model: str) -> Path | None:
+    name = model.removeprefix(PACKAGE).replace("-", "_")
+    if not name.isidentifier():  # to look for a name with dots would import what is before them
+        return None
     try:
-        spec = importlib.util.find_spec(model.removeprefix(PACKAGE).replace("-", "_"))
-    except (ImportError, ValueError):  # of a name with dots, or of none
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
         return None
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -61,4 +72,4 @@ def missing_model(model: str) -> str | None:
         return f"'{model}' is no folder, and no name that the hub could have (org/name)"
     elif folder and not any((folder / name).is_file() for name in ABOUT):
         return f"the folder {model} has no config.json of a model in it"
-    return None
+    return f"{message}; rename it" if folder and (message := unfit(folder)) else None

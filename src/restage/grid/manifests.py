@@ -41,7 +41,7 @@ class Job(Protocol):
 
 
 class Beside(str):
-    """A path that a job uses besides its inputs and outputs; it decides nothing of an output."""
+    """What a job uses besides its inputs and outputs, mostly a path; it decides nothing of them."""
 
 
 @dataclass(frozen=True)

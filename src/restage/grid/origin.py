@@ -3,11 +3,11 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import yaml
 
 from restage.errors import InputError
+from restage.grid.written import compose
 
 Key = tuple[str | int, ...]
 
@@ -39,8 +39,7 @@ class Origin:
             key = tuple(self.swept.get(str(part), part) for part in key)
         best = (-1, 1, self.files[-1] if self.files else "configuration")
         for file in self.files:
-            node = yaml.compose(Path(file).read_text())
-            for depth, line in enumerate(_lines(node, key)):
+            for depth, line in enumerate(_lines(compose(file), key)):
                 best = max(best, (depth, line, file), key=lambda place: place[0])
         where = f"{best[2]}:{best[1]}" if self.files else best[2]
         return InputError(f"{where}: {wrong}")

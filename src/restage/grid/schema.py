@@ -13,6 +13,9 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from restage.grid.inherit import inherited, resolve_extends, sweep
 from restage.grid.origin import Key, Origin, Wrong, unknown
+from restage.grid.written import LOADER, read
+
+PATHS = ("path", "qrels", "results")
 
 
 def complete(
@@ -29,14 +32,27 @@ def complete(
         InputError: one line with the place, what is wrong there and what to write instead.
     """
     origin = Origin(files)
+    for file in files:
+        read(file)  # Snakemake, which has read them, says nothing of what could mean two things
     try:
         whole = inherited(deepcopy(dict(config)), origin)
         resolve_extends(whole)
         sweep(whole, origin)
-        _validate(whole, yaml.safe_load(Path(schema).read_text()))
+        _validate(whole, yaml.load(Path(schema).read_text(), LOADER))
     except Wrong as wrong:
         raise origin.line(wrong) from None
-    return whole, origin
+    return _as_meant(whole), origin
+
+
+def _as_meant(value: Any, key: str = "") -> Any:
+    """Return a value as others write it: 10.0 as 10, and of a path ``~`` as the home folder."""
+    if isinstance(value, dict):
+        return {name: _as_meant(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_as_meant(one) for one in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return os.path.expanduser(value) if isinstance(value, str) and key in PATHS else value
 
 
 def _validate(config: dict, schema: dict) -> None:
@@ -85,7 +101,7 @@ def _explained(error: ValidationError) -> tuple[Key, str]:
     if "propertyNames" in error.absolute_schema_path:
         return (*key, error.instance), (
             f"{error.instance!r} cannot be a name here; use letters, digits, '_', '+' and, but not "
-            "first, '.'"
+            "first, '.': 100 at most"
         )
     return key, _with_hint(error)
 

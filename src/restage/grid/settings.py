@@ -21,13 +21,8 @@ class Part:
     def of(cls, settings: Mapping[str, Any], **others: Any) -> Self:
         """The part from its YAML; ``others`` are fields that are no keys or not as written."""
         names = {one.name for one in fields(cls)}  # type: ignore[arg-type]
-        own = {name: _plainly(value) for name, value in settings.items() if name in names}
+        own = {name: value for name, value in settings.items() if name in names}
         return cls(**own | others)
-
-
-def _plainly(value: Any) -> Any:
-    """The value as others write it: 10.0 and 10 are one setting, and look like one."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,12 @@ def _load(model: str | os.PathLike, **options: Any) -> Any:
     folder = model_folder(str(model))
     with weights_of(str(model)) as safe:
         return AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=1, dtype=torch.float32, **safe, **options
+            folder,
+            num_labels=1,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            **safe,
+            **options,
         )
 
 
@@ -61,10 +66,12 @@ def load_cross_encoder(
 def encoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
     """Return the layers of a model's encoder, first to last."""
     count = model.config.num_hidden_layers
-    return next(
-        module
-        for module in model.base_model.modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count
+    for module in model.base_model.modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
+            return module
+    raise InputError(
+        f"num_layers: a {model.config.model_type} has no list of its {count} layers, of which some "
+        "could be left out; take num_layers out"
     )
 
 

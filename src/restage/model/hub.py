@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from huggingface_hub import HfApi, is_offline_mode
 
 from restage.errors import InputError
 from restage.files import complete
+from restage.grid.abilities import Use, inability
 from restage.log import log
 from restage.model.names import snapshot
 
@@ -17,19 +19,25 @@ WEIGHTS = "*.safetensors"
 Pinned = TypeVar("Pinned")
 
 
-def pin(model: str, path: str | os.PathLike) -> None:
+def pin(model: str, path: str | os.PathLike, uses: Iterable[Use] = ()) -> None:
     """Download a model of the hub, and write which revision of it that is: model, revision, main.
 
     Without network it is the one in the hub's cache on this machine. Weights that are no
     safetensors on the branch main are those that Hugging Face converts: the revision is then that
     of the conversion, which is on top of main.
 
+    Args:
+        uses: what is to be done with it.
+
     Raises:
-        InputError: the hub has no such model, or there is neither network nor a cache.
+        InputError: the hub has no such model, or there is neither network nor a cache; or the
+            model cannot do what is to be done with it.
     """
     main = folder = snapshot(model, "main")
     if not any(main.rglob(WEIGHTS)) and not is_offline_mode():
         folder = snapshot(model, _converted(model))
+    for message in filter(None, (inability(folder, use) for use in uses)):
+        raise InputError(f"{model}: {message}")
     pinned = {"model": model, "revision": folder.name, "main": main.name}
     log.info("%s at revision %s", model, folder.name)
     with complete(path) as part:

@@ -6,13 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-
 from restage.errors import InputError
+from restage.grid.abilities import pickles
 from restage.grid.machine import REVISION, local_folder, missing_model
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 # How the names of files end that are read of a model: no pickles, and no prose.
 READ = [".json", ".safetensors", ".txt", ".model", ".spm", ".bpe", ".tiktoken", ".metadata"]
@@ -87,10 +86,15 @@ def weights_of(model: str) -> Iterator[dict[str, bool]]:
     Older checkpoints are pickles, which can run code. Hugging Face converts those of its hub.
 
     Raises:
-        InputError: the model has no safetensors, or damaged ones.
+        InputError: the model has no safetensors, or damaged ones, or code of its own.
     """
+    from safetensors import SafetensorError  # here, for a folder's name needs it not
+
+    if message := pickles(Path(model_folder(model))):
+        raise InputError(f"{model}: {message}")
     try:
-        yield {"use_safetensors": True}
+        with _without_code(model):
+            yield {"use_safetensors": True}
     except SafetensorError as error:
         raise InputError(
             f"{model}: model.safetensors is damaged ({error}); remove the folder and run again"
@@ -104,8 +108,62 @@ def weights_of(model: str) -> Iterator[dict[str, bool]]:
         ) from None
 
 
-def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
-    """Load the fast tokenizer of a model (see ``model_folder``)."""
-    from transformers import AutoTokenizer  # here, for a folder's name is asked for without it
+@contextmanager
+def _without_code(model: str) -> Iterator[None]:
+    """Say it in one line where a library finds no code of its own for a model."""
+    try:
+        yield
+    except ValueError as error:
+        said = " ".join(str(error).split())
+        if "trust_remote_code" in said:
+            said = "has code of its own (auto_map), which is never run here"
+        elif "does not recognize this architecture" in said:
+            said = "is of an architecture that the installed transformers does not know"
+        else:
+            raise
+        raise InputError(f"{model}: {said}; give a model that transformers knows") from None
 
-    return AutoTokenizer.from_pretrained(model_folder(model), use_fast=True)
+
+def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
+    """Load the fast tokenizer of a cross-encoder, or of what is to be one (see ``model_folder``).
+
+    It is loaded before anything is computed with the model, so what goes wrong between the two
+    goes wrong here.
+
+    Raises:
+        InputError: the model needs code of its own or is no encoder with a head, or its tokenizer
+            is missing, slow, without padding, or has more tokens than the model.
+    """
+    from transformers import AutoConfig, AutoTokenizer  # here, for a folder's name needs them not
+
+    folder = model_folder(model)
+    with _without_code(model):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    if message := _mismatch(config, tokenizer):
+        raise InputError(f"{model}: {message}")
+    return tokenizer
+
+
+def _mismatch(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """What of a model and its tokenizer does not fit a cross-encoder, or each other."""
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        return f"transformers has no classification head for a {config.model_type}; give an encoder"
+    # Where there are no files of a tokenizer, transformers makes one that knows no words.
+    if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):
+        return "has no tokenizer beside its weights; save_pretrained it there"
+    if not tokenizer.is_fast:
+        return "has no fast tokenizer (tokenizer.json); convert it with transformers and save it"
+    if tokenizer.pad_token_id is None or getattr(config, "pad_token_id", None) is None:
+        return (
+            "has no pad token in its tokenizer or no pad_token_id in its config.json; set both to "
+            "one token and save them"
+        )
+    last, size = max(tokenizer.get_vocab().values()), getattr(config, "vocab_size", None)
+    if size is not None and last >= size:
+        return (
+            f"its tokenizer has tokens up to {last}, but its vocab_size is {size}; mend one of them"
+        )
+    return None

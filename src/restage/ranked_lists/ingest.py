@@ -1,5 +1,6 @@
 """Ranked lists from the blocks that a format is read as into a column store, split in two."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,6 +78,11 @@ def ingest(
             raise InputError(
                 f"{folder}: {kept} of {stats.lists:,} lists can be used ({stats.losses()}); check "
                 "that ids match"
+            )
+        if math.ceil(valid_fraction * kept) == kept:
+            raise InputError(
+                f"{folder}: valid_fraction {valid_fraction} of {kept} lists leaves none to train "
+                "on; give a smaller one"
             )
         train, valid = np.arange(kept), np.arange(0)
         if valid_fraction:
