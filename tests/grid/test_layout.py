@@ -106,6 +106,7 @@ ALIKE = st.sampled_from(["a", "pisa", "42", "a.parquet", "a.log", "a.json", "a.r
 def test_no_output_is_in_the_place_of_another_nor_below_it(drawn):
     artifacts = [output for output in OUTPUTS.values() if output.startswith("<results>/")]
     artifacts = [output for output in artifacts if "manifests" not in output]
+    artifacts.remove(layout.STATES)  # whose folders are looked at one by one
     jobs = [*artifacts, MEASURES.over("first_stage"), FIRST_STAGE_MEASURES.over("first_stage")]
     jobs = [job for job in jobs if job not in (MEASURES, FIRST_STAGE_MEASURES)]
     paths = [*artifacts, *(Output(job.log) for job in jobs)]

@@ -92,10 +92,10 @@ def run(request, files, program):
     os.environ.clear()
     os.environ |= request["environment"]
     os.chdir(request["folder"])
-    sys.executable = program
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     first, *sys.argv = request["arguments"]
     if first == "-m":
+        sys.executable = program  # for Snakemake's jobs; their own children are children of theirs
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     else:
         sys.argv.insert(0, first)
