@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -94,12 +95,16 @@ def run(request, files, program):
     os.chdir(request["folder"])
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     first, *sys.argv = request["arguments"]
-    if first == "-m":
-        sys.executable = program  # for Snakemake's jobs; their own children are children of theirs
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv.insert(0, first)
-        runpy.run_path(first, run_name="__main__")
+    try:
+        if first == "-m":
+            sys.executable = program  # for jobs; what those start is a child of theirs
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv.insert(0, first)
+            runpy.run_path(first, run_name="__main__")
+    finally:  # as Python ends: joblib has its idle workers go then, for which others would wait
+        threading._shutdown()
+        atexit._run_exitfuncs()
 
 
 def call(path, *arguments):
