@@ -36,6 +36,7 @@ from restage.first_stage import encoding
 
 # Several processes test at a time; more threads than cores make each of them slower.
 torch.set_num_threads(1)
+os.fsync = lambda descriptor: None  # thousands of files are written, and no power is cut
 
 LINE = "the river a bridge of stone old town people eat fish bread wind rain how many who"
 WORDS = LINE.split()
