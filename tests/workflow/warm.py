@@ -102,6 +102,9 @@ def run(request, files, program):
         else:
             sys.argv.insert(0, first)
             runpy.run_path(first, run_name="__main__")
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
     finally:  # as Python ends: joblib has its idle workers go then, for which others would wait
         threading._shutdown()
         atexit._run_exitfuncs()
