@@ -34,7 +34,7 @@ OTHERS := $(filter-out $(LONG) tests/__pycache__/,$(wildcard tests/*/)) $(wildca
 test: setup
 	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(LONG) $(OTHERS)
 
-# What docs/failures.md promises: kills, full disks, moved results; about six minutes.
+# What docs/failures.md promises: kills, full disks, moved results; about ten minutes.
 test-failures: setup
 	$(BIN)/pytest -m failures tests/workflow/test_failures.py
 
