@@ -11,6 +11,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a hub
 
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer, UnigramTrainer
 from transformers import (
@@ -36,6 +37,9 @@ from restage.first_stage import encoding
 
 # Several processes test at a time; more threads than cores make each of them slower.
 torch.set_num_threads(1)
+# How long an example takes is the machine's business: no test fails for it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 os.fsync = lambda descriptor: None  # thousands of files are written, and no power is cut
 
 LINE = "the river a bridge of stone old town people eat fish bread wind rain how many who"
