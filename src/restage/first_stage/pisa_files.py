@@ -44,8 +44,8 @@ def _is_whole(folder: Path, passages: int) -> bool:
         and _lists(documents[2:]) == _lists(counts) == terms
         and len(documents) - 2 == len(counts)
         and occurrences == tokens
-        and _has_all(folder / "fwd.doclex", folder / "fwd.documents")
-        and _has_all(folder / "fwd.termlex", folder / "fwd.terms")
+        and _has_all(folder / "fwd.doclex", folder / "fwd.documents", passages)
+        and _has_all(folder / "fwd.termlex", folder / "fwd.terms", terms)
     )
 
 
@@ -61,7 +61,6 @@ def _lines(file: Path) -> int:
     return file.read_bytes().count(b"\n")
 
 
-def _has_all(lexicon: Path, text: Path) -> bool:
+def _has_all(lexicon: Path, text: Path, lines: int) -> bool:
     """Whether a lexicon is as long as the lines of a text and their places make it."""
-    lines = _lines(text)
     return lexicon.stat().st_size == text.stat().st_size - lines + 8 * (lines + 2)

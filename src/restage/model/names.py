@@ -151,8 +151,9 @@ def _mismatch(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase") 
 
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         return f"transformers has no classification head for a {config.model_type}; give an encoder"
+    vocabulary = tokenizer.get_vocab()
     # Where there are no files of a tokenizer, transformers makes one that knows no words.
-    if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):
+    if vocabulary.keys() <= set(tokenizer.all_special_tokens):
         return "has no tokenizer beside its weights; save_pretrained it there"
     if not tokenizer.is_fast:
         return "has no fast tokenizer (tokenizer.json); convert it with transformers and save it"
@@ -161,7 +162,7 @@ def _mismatch(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase") 
             "has no pad token in its tokenizer or no pad_token_id in its config.json; set both to "
             "one token and save them"
         )
-    last, size = max(tokenizer.get_vocab().values()), getattr(config, "vocab_size", None)
+    last, size = max(vocabulary.values()), getattr(config, "vocab_size", None)
     if size is not None and last >= size:
         return (
             f"its tokenizer has tokens up to {last}, but its vocab_size is {size}; mend one of them"
