@@ -98,5 +98,5 @@ def test_a_recipe_learns(learn, recipe):
     table = learn(recipe)
     assert table["step"].tolist() == [0, 10, 20]
     ndcg, loss = table["valid_nDCG@10"], table["valid_loss"]
-    assert loss[2] < loss[1] < 0.998 * loss[0]
+    assert loss[1] < 0.998 * loss[0] and loss[2] < min(loss[1], 0.995 * loss[0])
     assert ndcg[1:].mean() > ndcg[0] + 0.01
